@@ -1,0 +1,23 @@
+"""Deep learning from scratch: one module a topic, exercises that check themselves, a grader that can be trusted.
+
+``import dlcourse`` is cheap: every submodule, and with it torch or matplotlib, is imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+
+__version__ = "0.1.0"
+
+_SUBMODULES = ("check", "conv", "data", "exercises", "mlp", "plot")
+__all__ = [*_SUBMODULES]
+
+
+def __getattr__(name: str):
+    if name in _SUBMODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_SUBMODULES])
