@@ -9,7 +9,7 @@ import importlib
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("check", "conv", "data", "exercises", "mlp", "plot")
+_SUBMODULES = ("check", "conv", "data", "exercises", "mlp", "plot", "show")
 __all__ = [*_SUBMODULES]
 
 

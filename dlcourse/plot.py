@@ -128,7 +128,13 @@ def image(ax: Axes, pixels: np.ndarray, *, title: str = "", vmin=None, vmax=None
 
 
 def grid_of_images(
-    images: Sequence[np.ndarray], titles: Sequence[str] | None = None, *, ncols: int = 5, cmap=None, vmin=None, vmax=None
+    images: Sequence[np.ndarray],
+    titles: Sequence[str] | None = None,
+    *,
+    ncols: int = 5,
+    cmap=None,
+    vmin=None,
+    vmax=None,
 ):
     """A grid of images, each (H, W) or (H, W, 3); returns the figure."""
     nrows = -(-len(images) // ncols)
@@ -140,7 +146,9 @@ def grid_of_images(
     return fig
 
 
-def band(ax: Axes, x, runs: np.ndarray, *, label: str, color: str | None = None, lo: float = 10, hi: float = 90):
+def band(
+    ax: Axes, x, runs: np.ndarray, *, label: str, color: str | None = None, lo: float = 10, hi: float = 90
+):
     """The median of ``runs`` (n_runs, len(x)) with the band between percentiles ``lo`` and ``hi``."""
     (line,) = ax.plot(x, np.median(runs, axis=0), label=label, color=color)
     low, high = np.percentile(runs, [lo, hi], axis=0)
@@ -149,7 +157,7 @@ def band(ax: Axes, x, runs: np.ndarray, *, label: str, color: str | None = None,
 
 
 def widget(name: str, **parameters) -> Picture:
-    """An interactive figure from ``dlcourse/widgets/<name>.html``: plain HTML and JavaScript, no server, no network.
+    """An interactive figure from ``dlcourse/widgets/<name>.html``: HTML and JavaScript, no server, no network.
 
     ``parameters`` reach the script as the JSON object that replaces ``__PARAMETERS__`` in the file.
     """
@@ -161,4 +169,6 @@ def widget(name: str, **parameters) -> Picture:
         known = ", ".join(sorted(p.stem for p in folder.glob("*.html")))
         raise ValueError(f"there is no widget {name!r}; known: {known}")
     data = json.dumps(parameters, sort_keys=True).replace("<", "\\u003c")
-    return Picture(path.read_text(encoding="utf-8").replace("__PARAMETERS__", data), f"interactive figure {name}")
+    return Picture(
+        path.read_text(encoding="utf-8").replace("__PARAMETERS__", data), f"interactive figure {name}"
+    )

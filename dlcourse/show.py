@@ -1,4 +1,4 @@
-"""Show the source of a reference implementation beside its formula, so that no page holds a second copy of it."""
+"""Show the source of a reference implementation beside its formula, so that no page holds a copy of it."""
 
 from __future__ import annotations
 

@@ -1,0 +1,51 @@
+"""Floor 2: the exercises, as specifications. ``get("conv.forward")`` finds one, ``assignment("08_convolution")`` a set."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+
+from dlcourse.exercises.spec import PUBLIC_SEED, Exercise
+
+# Assignment -> module of this folder, which is also the first part of its exercises' ids.
+ASSIGNMENTS = {
+    "02_backprop": "mlp",
+    "08_convolution": "conv",
+}
+
+__all__ = ["ASSIGNMENTS", "PUBLIC_SEED", "Exercise", "assignment", "assignment_of", "get"]
+
+
+def assignment(name: str) -> tuple[Exercise, ...]:
+    """All exercises of an assignment, in the order of its notebook.
+
+    Raises
+    ------
+    ValueError
+        There is no such assignment.
+    """
+    if name not in ASSIGNMENTS:
+        raise ValueError(f"there is no assignment {name!r}; known: {', '.join(ASSIGNMENTS)}")
+    return importlib.import_module(f"{__name__}.{ASSIGNMENTS[name]}").EXERCISES
+
+
+def get(id: str) -> Exercise:
+    """The exercise with this id.
+
+    Raises
+    ------
+    ValueError
+        There is no such exercise; the message names the nearest ones.
+    """
+    topic = str(id).partition(".")[0]
+    names = [name for name, module in ASSIGNMENTS.items() if module == topic] or list(ASSIGNMENTS)
+    known = {e.id: e for name in names for e in assignment(name)}
+    if id in known:
+        return known[id]
+    near = difflib.get_close_matches(str(id), known, n=3, cutoff=0.3) or sorted(known)
+    raise ValueError(f"there is no exercise {id!r}; did you mean {', '.join(near)}?")
+
+
+def assignment_of(exercise: Exercise) -> str:
+    """The name of the assignment that an exercise belongs to."""
+    return next(name for name, module in ASSIGNMENTS.items() if module == exercise.id.partition(".")[0])
