@@ -82,7 +82,7 @@ def hint(id: str) -> Note:
 
 
 def progress(name: str | None = None) -> Note:
-    """The points so far, as checked in this session; ``name`` is the assignment, found from the last check if left out."""
+    """The points so far in this session; ``name`` is the assignment, by default that of the last check."""
     if name is None:
         if not _reports:
             return Note("Nothing has been checked yet: run a check first.")

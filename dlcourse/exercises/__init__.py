@@ -1,4 +1,4 @@
-"""Floor 2: the exercises, as specifications. ``get("conv.forward")`` finds one, ``assignment("08_convolution")`` a set."""
+"""Floor 2: the exercises, as specifications: ``get("conv.forward")`` is one, ``assignment("08_convolution")`` a set."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """How a result is judged: against the reference within a tolerance, by a property, or by a score on held-out data.
 
-A comparison gets values that are plain already (``plain``): ``None``, ``bool``/``int``/``float`` as 0-d arrays, strings,
-arrays, and lists and dicts of these. It answers ``None`` where the result is right, else a sentence for the student.
+A comparison gets values that are plain already (``plain``): ``None``, numbers as 0-d arrays, strings, arrays, and lists
+and dicts of these. It answers ``None`` where the result is right, else a sentence for the student.
 """
 
 from __future__ import annotations

@@ -1,0 +1,57 @@
+# make course   set up, build the website, make the students' notebooks, grade the sample submissions
+# make test     set up, then everything that CI checks
+# make bench    set up, then the measurements of the results page
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+PAGES   = _build/html/index.html
+
+# NumPy's and torch's thread pools fight over the cores; one thread each is faster.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+export MKL_NUM_THREADS ?= 1
+export PYTHONHASHSEED ?= 0
+
+.PHONY: course test bench setup book release grade lint clean
+
+course: setup release book grade
+	@echo
+	@echo "website: file://$(CURDIR)/$(PAGES)"
+	@echo "student notebooks: notebooks/exercises/"
+
+setup: $(READY)
+	@sh tools/system.sh
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]' \
+	  || $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+release: setup
+	$(BIN)/dlcourse release
+
+book: setup
+	$(BIN)/jupyter-book build . -W -n --keep-going
+
+grade: setup
+	$(BIN)/python tools/grade_samples.py
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: setup lint book
+	$(BIN)/pytest -n 2 --dist loadgroup tests
+	$(BIN)/pytest --nbval-lax --nbval-cell-timeout 120 -n 2 --dist loadfile notebooks/*.ipynb
+	$(BIN)/python tools/grade_samples.py --check
+
+bench: setup
+	for each in benchmarks/*.py; do $(BIN)/python $$each --write book/results/$$(basename $$each .py).md || exit 1; done
+
+clean:
+	rm -rf _build .cache grades autograded feedback gradebook.db gradebook.db.lock .dlcourse

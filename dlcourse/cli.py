@@ -1,0 +1,117 @@
+"""The front door: ``dlcourse grade``, ``dlcourse release``, ``dlcourse list``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; returns the exit status. What the user can mend is said in one sentence, without a traceback."""
+    args = _parser().parse_args(argv)
+    try:
+        return args.run(args)
+    except KeyboardInterrupt:
+        print("dlcourse: stopped; what was recorded stays recorded", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if not _expected(error):
+            raise
+        print(f"dlcourse: {error}", file=sys.stderr)
+        return 1
+
+
+def _expected(error: Exception) -> bool:
+    """Errors whose message is a sentence for the user."""
+    return type(error).__name__ in ("CourseError", "SandboxMissing") and type(error).__module__.startswith("dlcourse.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dlcourse", description="A deep-learning course: release and grade exercises."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    grade = commands.add_parser("grade", help="grade a folder of submissions into the gradebook")
+    grade.add_argument("assignment", help="for example 08_convolution")
+    grade.add_argument(
+        "--submissions",
+        type=Path,
+        help="<student>/<assignment>/<assignment>.ipynb or <student>.ipynb (default: submitted)",
+    )
+    grade.add_argument("--course", type=Path, default=Path(), help="the course's folder (default: this one)")
+    grade.add_argument("--output", type=Path, help="for grades.csv and feedback (default: grades/<assignment>)")
+    grade.add_argument("--db", help="the gradebook's URL (default: sqlite:///gradebook.db in the course's folder)")
+    grade.add_argument("--seed", type=int, help="decides the cases (default: the course's secret seed)")
+    grade.add_argument("--workers", type=int, help="submissions graded at a time (default: the number of cores)")
+    grade.add_argument("--cell-seconds", type=float, help="time limit of one cell (default: 30)")
+    grade.add_argument("--total-seconds", type=float, help="time limit of one run of a submission (default: 240)")
+    grade.add_argument(
+        "--no-sandbox", action="store_true", help="run the submissions unprotected: only code that you trust"
+    )
+    grade.set_defaults(run=_grade)
+
+    release = commands.add_parser("release", help="make the students' notebooks from solutions/")
+    release.add_argument("assignment", nargs="*", help="all if none is named")
+    release.add_argument("--course", type=Path, default=Path(), help="the course's folder (default: this one)")
+    release.set_defaults(run=_release)
+
+    listing = commands.add_parser("list", help="list the assignments and their exercises")
+    listing.set_defaults(run=_list)
+    return parser
+
+
+def _grade(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
+    from dlcourse.grading import batch
+    from dlcourse.grading.course import Course
+    from dlcourse.grading.limits import Limits
+
+    course = Course(args.course.resolve())
+    output = args.output or course.root / "grades" / args.assignment
+    limits = Limits()
+    if args.cell_seconds:
+        limits = replace(limits, cell_seconds=args.cell_seconds)
+    if args.total_seconds:
+        limits = replace(limits, total_seconds=args.total_seconds)
+    if args.no_sandbox:
+        print("dlcourse: no sandbox: the submissions can do whatever you can do", file=sys.stderr)
+    done = batch.run(
+        course,
+        args.assignment,
+        args.submissions or course.root / "submitted",
+        output=output,
+        url=args.db,
+        seed=args.seed,
+        limits=limits,
+        walled=not args.no_sandbox,
+        workers=args.workers,
+    )
+    print(batch.table_text(course.assignment(args.assignment), done))
+    print(f"\ngrades: {output / 'grades.csv'}\nfeedback: {output / 'feedback'}")
+    return 0
+
+
+def _release(args: argparse.Namespace) -> int:
+    from dlcourse.grading.release import release
+
+    for path in release(args.course.resolve(), args.assignment):
+        print(path)
+    return 0
+
+
+def _list(args: argparse.Namespace) -> int:
+    from dlcourse.exercises import ASSIGNMENTS, assignment
+
+    for name in ASSIGNMENTS:
+        made = assignment(name)
+        print(f"{name}: {sum(e.points for e in made)} points")
+        for e in made:
+            print(f"  {e.id:<28} {e.points:>2} points  {e.kind:<9} {e.title}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,205 @@
+"""Grade one submission: a pure function of its bytes, the assignment, the secret seed and the limits."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from dlcourse.check.judge import Report, judge, not_written
+from dlcourse.check.probe import Outcome
+from dlcourse.exercises import PUBLIC_SEED, Exercise
+from dlcourse.grading import limits as verdicts
+from dlcourse.grading import submission, view, wire
+from dlcourse.grading.course import Assignment
+from dlcourse.grading.limits import Limits
+from dlcourse.grading.session import CellRun, KernelGone, Session
+
+_SENTENCES = {
+    verdicts.TIME: "it ran longer than allowed",
+    verdicts.MEMORY: "it used more memory than allowed",
+    verdicts.OUTPUT: "it printed more than allowed",
+    verdicts.PROCESSES: "it started more processes than allowed",
+    verdicts.DISK: "it wrote more than allowed",
+    verdicts.CRASHED: "the Python process ended",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One exercise of a result: the points, decided with the secret seed, and what the student may see of it.
+
+    ``public`` is the report on the public cases, whose inputs the student has; the secret cases give ``verdict`` only.
+    """
+
+    exercise_id: str
+    points: float
+    max_points: float
+    verdict: str
+    note: str
+    mistake: str
+    public: Report
+
+
+@dataclass(frozen=True)
+class Result:
+    """What grading a submission gives. ``refused`` is the reason where it could not be graded at all."""
+
+    assignment: str
+    digest: str
+    refused: str = ""
+    entries: tuple[Entry, ...] = ()
+    notes: tuple[str, ...] = ()
+    notebook: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def score(self) -> float:
+        return sum(entry.points for entry in self.entries)
+
+    @property
+    def max_score(self) -> float:
+        return sum(entry.max_points for entry in self.entries)
+
+
+def grade(
+    data: bytes, assignment: Assignment, seed: int, limits: Limits | None = None, *, walled: bool = True
+) -> Result:
+    """Grade the bytes of a submitted notebook.
+
+    The notebook runs twice, each time in a fresh sandbox: first with the public cases, which gives the outputs and the
+    explanations that the student sees; then with the secret cases, whose outputs nobody sees, which gives the points.
+    """
+    limits = limits or Limits()
+    digest = hashlib.sha256(data).hexdigest()
+    try:
+        plan = submission.arrange(data, assignment, limits)
+    except submission.Refused as error:
+        return Result(assignment.name, digest, refused=str(error))
+    shown = _Run(plan, assignment, PUBLIC_SEED, limits, walled)
+    shown.go()
+    graded = _Run(plan, assignment, seed, limits, walled, known=shown.stopped)
+    graded.go()
+    entries = [_entry(e, graded.reports[e.id], shown.reports[e.id]) for e in assignment.exercises if not e.manual]
+    notebook = _executed(plan, assignment, shown)
+    return Result(assignment.name, digest, "", tuple(entries), tuple(plan.notes), notebook)
+
+
+def _entry(exercise: Exercise, secret: Report, public: Report) -> Entry:
+    # Words come from the public run alone: what student code said in the secret run may hold the inputs it was given.
+    mistake = public.mistake or secret.mistake
+    if secret.verdict == public.verdict:
+        note = public.note
+    elif public.passed and secret.verdict == "wrong":
+        note = "right on the public cases, wrong on the grader's: the answer fits only the cases that it was shown"
+    else:
+        note = f"{secret.verdict} on the grader's cases"
+    name = mistake.name if mistake else ""
+    return Entry(exercise.id, secret.points, exercise.points, secret.verdict, note, name, public)
+
+
+class _Run:
+    """One pass over a plan. A cell or a call that takes the kernel down costs its own exercise only: the pass goes on
+    in a fresh kernel, in which the cells before it are run again."""
+
+    def __init__(self, plan, assignment: Assignment, seed: int, limits: Limits, walled: bool, known=None):
+        self.plan, self.assignment, self.seed, self.limits, self.walled = plan, assignment, seed, limits, walled
+        self.deadline = time.monotonic() + limits.total_seconds
+        self.runs: dict[int, CellRun] = {}
+        self.reports: dict[str, Report] = {}
+        # Cells that took a kernel down are not tried again.
+        self.stopped: dict[int, CellRun] = dict(known or {})
+
+    def go(self) -> None:
+        while True:
+            known = len(self.stopped) + len(self.reports)
+            verdict = verdicts.TIME
+            try:
+                self._pass()
+                break
+            except KernelGone as gone:
+                verdict = gone.verdict
+            # Every lost kernel must have told something new, else it would be lost on the same thing again.
+            if time.monotonic() > self.deadline or len(self.stopped) + len(self.reports) == known:
+                break
+        for exercise in self.assignment.exercises:
+            if not exercise.manual and exercise.id not in self.reports:
+                self.reports[exercise.id] = _limit(exercise, verdict)
+
+    def _pass(self) -> None:
+        withhold = self.assignment.withhold
+        with Session(view.cached(withhold), withhold, self.limits, self.deadline, self.walled) as session:
+            for i, cell in enumerate(self.plan.cells):
+                if cell["cell_type"] == "code" and i not in self.stopped and not submission.is_check(cell):
+                    self._run_cell(session, i, cell["source"])
+                for exercise in self.plan.probes.get(i, ()):
+                    if exercise.id not in self.reports:
+                        self._probe(session, exercise)
+
+    def _run_cell(self, session: Session, index: int, source: str) -> None:
+        try:
+            self.runs.setdefault(index, session.run_cell(source))
+        except KernelGone as gone:
+            self.stopped[index] = self.runs[index] = gone.run
+            raise
+
+    def _probe(self, session: Session, exercise: Exercise) -> None:
+        cases = exercise.make_cases(self.seed)
+        try:
+            outcomes = session.probe(exercise.name, cases, exercise.seconds)
+        except KernelGone as gone:
+            self.reports[exercise.id] = _limit(exercise, gone.verdict)
+            raise
+        except wire.BadFrame as error:
+            outcomes = [Outcome(error=str(error), error_kind="BadFrame")] * len(cases)
+        if outcomes is None:
+            self.reports[exercise.id] = self._absent(exercise)
+            return
+        report = judge(exercise, cases, outcomes)
+        if not report.passed and any(outcome.error_kind == "Withheld" for outcome in outcomes):
+            note = f"it calls what the exercise asks for; not available here: {', '.join(exercise.withhold)}"
+            report = dataclasses.replace(report, verdict="withheld", note=note, mistake=None)
+        self.reports[exercise.id] = report
+
+    def _absent(self, exercise: Exercise) -> Report:
+        index = self.plan.answers[exercise.id]
+        lost = self.stopped.get(index)
+        if lost is not None:
+            return _limit(exercise, lost.verdict)
+        run = self.runs.get(index)
+        if run is not None and run.error:
+            return not_written(exercise, f"its cell stopped with {run.error}")
+        return not_written(exercise)
+
+
+def _limit(exercise: Exercise, verdict: str) -> Report:
+    return Report(exercise, (), verdict, note=f"{verdict}: {_SENTENCES[verdict]}")
+
+
+def _executed(plan: submission.Plan, assignment: Assignment, run: _Run) -> dict[str, Any]:
+    """The notebook as the student would see it run, in nbformat's JSON."""
+    cells = []
+    tried = {e.id: at for at, exercises in plan.probes.items() for e in exercises}
+    for i, cell in enumerate(plan.cells):
+        cell = dict(cell)
+        if cell["cell_type"] == "code":
+            cell["execution_count"] = None
+            done = run.runs.get(i) or run.stopped.get(i)
+            cell["outputs"] = [dict(output) for output in done.outputs] if done else []
+            if done and done.verdict:
+                cell["outputs"].append(_stream(f"{done.verdict}: {_SENTENCES[done.verdict]}\n"))
+            if submission.is_check(cell):
+                grade_id = cell["metadata"]["nbgrader"]["grade_id"]
+                cell["outputs"] = [
+                    _stream(f"{run.reports[e.id]}\n")
+                    for e in assignment.exercises
+                    if e.grade_id == grade_id and e.id in tried
+                ]
+        cells.append(cell)
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _stream(text: str) -> dict[str, Any]:
+    return {"output_type": "stream", "name": "stdout", "text": text}

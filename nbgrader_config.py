@@ -1,0 +1,14 @@
+# Makes plain `nbgrader ...` work in this folder: same layout, same sandbox, same judge as `dlcourse grade`.
+c = get_config()  # noqa: F821
+
+c.CourseDirectory.course_id = "dlcourse"
+c.CourseDirectory.source_directory = "solutions"
+c.CourseDirectory.release_directory = "notebooks/exercises"
+c.CourseDirectory.submitted_directory = "submitted"
+c.CourseDirectory.autograded_directory = "autograded"
+c.CourseDirectory.feedback_directory = "feedback"
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__"]
+
+# nothing of the submission is executed by nbgrader itself: the judge does it, behind the wall
+c.Autograde.sanitize_preprocessors = ["dlcourse.grading.nbgrader_steps.Arrange"]
+c.Autograde.autograde_preprocessors = ["dlcourse.grading.nbgrader_steps.JudgeNotebook"]
