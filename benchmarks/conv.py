@@ -127,16 +127,14 @@ def table(results: list[dict], rounds: int) -> str:
     ]
     for r in results:
         ms, (low, high) = r["milliseconds"], r["middle_half"]
-        slow = (
-            f"{r['loops'] / ms['torch']:,.0f} × torch, {r['loops'] / ms['ours']:,.0f} × ours" if "loops" in r else "–"
-        )
-        lines.append(
-            f"| {r['case']} | {ms['torch']:.2f} ms | {ms['ours']:.2f} ms | **{r['ratio']:.2f}** ({low:.2f} to {high:.2f})"
-            f" | {r['products_ratio']:.2f} × torch | {slow} |"
-        )
-    versions = (
-        f"NumPy {np.__version__} with {blas()}; torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
-    )
+        times = f"{ms['torch']:.2f} ms | {ms['ours']:.2f} ms"
+        ours = f"**{r['ratio']:.2f}** ({low:.2f} to {high:.2f})"
+        slow = "–"
+        if "loops" in r:
+            slow = f"{r['loops'] / ms['torch']:,.0f} × torch, {r['loops'] / ms['ours']:,.0f} × ours"
+        lines.append(f"| {r['case']} | {times} | {ours} | {r['products_ratio']:.2f} × torch | {slow} |")
+    numpys = f"NumPy {np.__version__} with {blas()}"
+    versions = f"{numpys}; torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}"
     lines += ["", f"{versions}; one thread, CPU time, {rounds} interleaved rounds.", ""]
     return "\n".join(lines)
 
