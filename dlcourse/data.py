@@ -193,7 +193,8 @@ def _load_idx(name: str, dtype: npt.DTypeLike, download: bool) -> Dataset:
         if not download:
             raise DataUnavailable(
                 f"{name} is not in {_either(folders())} and download=False: "
-                f"call dlcourse.data.load({name!r}) once where there is a network, {_or_copy(spec)}."
+                f"call dlcourse.data.load({name!r}) once where there is a network, "
+                f"or set DLCOURSE_DATA to a folder that {_holds(spec)}."
             )
         _download(name, spec)
         files = _find(spec)
@@ -228,7 +229,7 @@ def _download(name: str, spec: _IdxSet) -> None:
     if folder is None:
         raise DataUnavailable(
             f"{name} is not in {_either(folders())}, and nothing can be written there: "
-            f"set DLCOURSE_DATA to a folder with {spec.megabytes} MB of room, {_or_copy(spec)}."
+            f"set DLCOURSE_DATA to a folder with {spec.megabytes} MB of room, or to one that {_holds(spec)}."
         )
     try:
         import torchvision
@@ -236,7 +237,8 @@ def _download(name: str, spec: _IdxSet) -> None:
     except (ImportError, RuntimeError) as error:  # RuntimeError: it was built for another torch
         raise DataUnavailable(
             f"{name} is not in {_either(folders())}, and to fetch it takes torchvision, which cannot be imported "
-            f"({_reason(error)}): install the torchvision that matches your torch, {_or_copy(spec)}."
+            f"({_reason(error)}): install the torchvision that matches your torch, "
+            f"or set DLCOURSE_DATA to a folder that {_holds(spec)}."
         ) from None
 
     mirror = os.environ.get("DLCOURSE_MIRROR")
@@ -258,12 +260,12 @@ def _download(name: str, spec: _IdxSet) -> None:
     except _Unreachable as error:
         raise DataUnavailable(
             f"{name} is not in {_either(folders())} and could not be fetched ({error}): "
-            f"connect to the internet and call again, {_or_copy(spec)}."
+            f"connect to the internet and call again, or set DLCOURSE_DATA to a folder that {_holds(spec)}."
         ) from None
     except OSError as error:
         raise DataUnavailable(
             f"{name} could not be stored in {folder} ({_reason(error)}): "
-            f"set DLCOURSE_DATA to a folder with {spec.megabytes} MB of room, {_or_copy(spec)}."
+            f"set DLCOURSE_DATA to a folder with {spec.megabytes} MB of room, or to one that {_holds(spec)}."
         ) from None
 
 
@@ -344,12 +346,9 @@ def _either(paths: list[Path]) -> str:
     return " or ".join(str(path) for path in paths)
 
 
-def _or_copy(spec: _IdxSet) -> str:
+def _holds(spec: _IdxSet) -> str:
     first, *others = spec.md5
-    return (
-        f"or set DLCOURSE_DATA to a folder that holds {spec.torchvision}/raw/{first} "
-        f"and the {len(others)} files that belong to it"
-    )
+    return f"holds {spec.torchvision}/raw/{first} and the {len(others)} files that belong to it"
 
 
 def _reason(error: BaseException) -> str:
