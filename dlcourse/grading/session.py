@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -257,16 +258,27 @@ class Session:
             return ""
         if len(family) > self.limits.processes:
             return verdicts.PROCESSES
-        memory = 0
-        for process in family:
-            with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                memory += process.memory_info().rss
-        if memory > self.limits.memory:
+        if sum(map(_resident, family)) > self.limits.memory and sum(map(_own, family)) > self.limits.memory:
             return verdicts.MEMORY
         written = 0
         with contextlib.suppress(OSError):
             written = sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(self.answers))
         return verdicts.DISK if written > self.limits.disk else ""
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return process.memory_info().rss
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
+
+
+def _own(process: psutil.Process) -> int:
+    """Memory that this process alone holds: forked children share most of theirs. Slower to ask for."""
+    try:
+        return process.memory_full_info().uss
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return _resident(process)
 
 
 class _OneSpec(KernelSpecManager):
@@ -286,7 +298,9 @@ def _collect(run: CellRun, message: dict[str, Any]) -> None:
     except (ValueError, KeyError, TypeError):
         return
     if output.output_type == "error":
-        run.error = f"{output.get('ename', '')}: {output.get('evalue', '')}"[:300]
+        # ipykernel names cells by a number; only the line helps.
+        text = re.sub(r"\(\d+\.py, (line \d+)\)", r"(\1)", str(output.get("evalue", "")))
+        run.error = f"{output.get('ename', '')}: {text}"[:300]
     last = run.outputs[-1] if run.outputs else None
     if last is not None and output.output_type == "stream" == last.output_type and output.name == last.name:
         last.text += output.text

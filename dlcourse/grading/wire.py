@@ -22,6 +22,18 @@ MAX_BYTES = 64 << 20
 MAX_DEPTH = 16
 
 
+_MALFORMED = (
+    SafetensorError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+    OverflowError,
+    MemoryError,
+)
+
+
 class BadFrame(ValueError):
     """The bytes are not a frame of this format, or exceed its bounds; the message says which."""
 
@@ -54,7 +66,7 @@ def decode(data: bytes) -> Any:
         return _unpack(tree, arrays, 0)
     except BadFrame:
         raise
-    except (SafetensorError, ValueError, TypeError, KeyError, RecursionError, OverflowError, MemoryError) as error:
+    except _MALFORMED as error:
         raise BadFrame(f"the answer is not in the agreed format ({type(error).__name__})") from None
 
 

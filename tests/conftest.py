@@ -1,0 +1,13 @@
+"""Settings that must be in place before NumPy or torch are imported, and what several test modules share."""
+
+import os
+from pathlib import Path
+
+# The thread pools of NumPy and torch fight over the cores.
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+ROOT = Path(__file__).resolve().parent.parent
+_BESIDE = ROOT.parent / "shared" / "data"
+if _BESIDE.is_dir():
+    os.environ.setdefault("DLCOURSE_DATA", str(_BESIDE))

@@ -1,0 +1,180 @@
+"""``dlcourse grade`` as an instructor meets it: good batches, bad input, and a gradebook that nothing harms."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from nbgrader.api import Gradebook
+
+from dlcourse.grading import batch, gradebook
+from dlcourse.grading.course import Course, CourseError
+from dlcourse.grading.grade import Result
+
+from .conftest import needs_bwrap
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "08_convolution"
+pytestmark = [needs_bwrap, pytest.mark.sandbox]
+
+
+@pytest.fixture
+def course(tmp_path) -> Path:
+    shutil.copytree(ROOT / "notebooks" / "exercises", tmp_path / "course" / "notebooks" / "exercises")
+    return tmp_path / "course"
+
+
+def dlcourse(course: Path, *arguments: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "dlcourse.cli", *arguments]
+    return subprocess.run(command, cwd=course, capture_output=True, text=True, timeout=600)
+
+
+def blank(course: Path) -> str:
+    return (course / "notebooks" / "exercises" / NAME / f"{NAME}.ipynb").read_text(encoding="utf-8")
+
+
+def rows(course: Path) -> dict[str, dict]:
+    with open(course / "grades" / NAME / "grades.csv", encoding="utf-8", newline="") as file:
+        return {row["student"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def submissions(course) -> Path:
+    """Two of each layout, and everything that cannot be graded."""
+    folder = course / "submitted"
+    nested = folder / "ada" / NAME
+    nested.mkdir(parents=True)
+    (nested / f"{NAME}.ipynb").write_text(blank(course))
+    (folder / f"grace_{NAME}.ipynb").write_text(blank(course))
+    (folder / "empty.ipynb").write_text("")
+    (folder / "broken.ipynb").write_text("{")
+    (folder / "=formula.ipynb").write_text("{")
+    (folder / "none" / NAME).mkdir(parents=True)
+    (folder / "link.ipynb").symlink_to("/etc/passwd")
+    with open(folder / "huge.ipynb", "wb") as file:
+        file.truncate(100_000_000)
+    os.mkfifo(folder / "pipe.ipynb")
+    return folder
+
+
+def test_a_batch_with_everything_that_can_be_wrong_goes_on(course, submissions):
+    done = dlcourse(course, "grade", NAME)
+    assert done.returncode == 0, done.stderr
+    graded = rows(course)
+    assert graded["ada"]["status"] == graded["grace"]["status"] == "graded"
+    reasons = {student: row["message"] for student, row in graded.items() if row["status"] == "refused"}
+    assert "empty" in reasons["empty"] and "not JSON" in reasons["broken"]
+    assert "100 MB" in reasons["huge"] and "is a link" in reasons["link"]
+    assert "not a plain file" in reasons["pipe"] and "no notebook" in reasons["none"]
+    assert "'=formula" in graded
+    assert all(float(row["score"]) == 0 for row in graded.values())
+    assert len(list((course / "grades" / NAME / "feedback").glob("*.html"))) == len(graded)
+    with Gradebook(f"sqlite:///{course / 'gradebook.db'}") as book:
+        assert {s.student.id for s in book.assignment_submissions(NAME)} >= {"ada", "grace", "empty", "huge"}
+    # Regrading the same bytes with the same seed gives the same table, byte for byte.
+    before = (course / "grades" / NAME / "grades.csv").read_bytes()
+    assert dlcourse(course, "grade", NAME, "--workers", "1").returncode == 0
+    assert (course / "grades" / NAME / "grades.csv").read_bytes() == before
+    assert "grading" in done.stderr and "100%" in done.stderr  # the progress bar
+    assert "no notebook" in done.stdout
+    assert str((course / ".dlcourse" / "seed").read_text().strip()) not in done.stdout + done.stderr
+    assert (course / ".dlcourse" / "seed").stat().st_mode & 0o077 == 0
+
+
+def test_what_cannot_be_graded_at_all_is_one_sentence(course, submissions):
+    for arguments, said in [
+        (["grade", "99_nothing"], "there is no assignment '99_nothing'; known: 02_backprop"),
+        (["grade", NAME, "--submissions", "nowhere"], "the folder nowhere is not there"),
+        (["grade", NAME, "--submissions", "notebooks"], "holds no submission of 08_convolution"),
+        (["grade", NAME, "--course", "elsewhere"], "is not there: run this in the course's folder"),
+        (
+            ["grade", NAME, "--db", "sqlite:///nowhere/gradebook.db"],
+            "the folder nowhere for the gradebook is not there",
+        ),
+    ]:
+        done = dlcourse(course, *arguments)
+        assert done.returncode == 1
+        assert said in done.stderr and "Traceback" not in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+        assert not (course / "gradebook.db").exists()
+
+
+def test_without_bubblewrap_it_says_so_and_stops(course, submissions):
+    environment = {**os.environ, "PATH": str(course)}
+    command = [sys.executable, "-m", "dlcourse.cli", "grade", NAME]
+    done = subprocess.run(command, cwd=course, capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 1 and not (course / "gradebook.db").exists()
+    assert "bubblewrap is not on this machine" in done.stderr and "--no-sandbox" in done.stderr
+
+
+def test_a_read_only_gradebook_is_left_as_it_was(course, submissions):
+    path = course / "gradebook.db"
+    Gradebook(f"sqlite:///{path}").close()
+    path.chmod(0o444)
+    before = path.read_bytes()
+    done = dlcourse(course, "grade", NAME)
+    assert done.returncode == 1 and "is read-only" in done.stderr
+    assert path.read_bytes() == before and path.stat().st_mode & 0o777 == 0o444
+
+
+def test_a_second_grader_is_turned_away(course, submissions):
+    path = course / "gradebook.db"
+    Gradebook(f"sqlite:///{path}").close()
+    before = path.read_bytes()
+    with FileLock(f"{path}.lock"):
+        done = dlcourse(course, "grade", NAME)
+    assert done.returncode == 1 and "another grader is using the gradebook" in done.stderr
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_gradebook_is_left_as_it_was(course, submissions):
+    path = course / "gradebook.db"
+    path.write_text("not a database " * 100)
+    done = dlcourse(course, "grade", NAME)
+    assert done.returncode == 1 and "cannot be opened" in done.stderr and "Traceback" not in done.stderr
+    assert path.read_text() == "not a database " * 100
+
+
+def test_manual_scores_survive_regrading(course):
+    made = Course(course)
+    assignment = made.assignment(NAME)
+    essay = next(e for e in assignment.exercises if e.manual)
+    result = Result(NAME, "", refused="nothing")
+    with gradebook.opened(made.gradebook_url, course) as book:
+        gradebook.prepare(book, assignment)
+        gradebook.record(book, assignment, "ada", result)
+        grade = book.find_grade(essay.grade_id, NAME, NAME, "ada")
+        grade.manual_score = 2.0
+        book.find_comment(essay.grade_id, NAME, NAME, "ada").manual_comment = "well argued"
+        book.db.commit()
+        gradebook.prepare(book, assignment)
+        gradebook.record(book, assignment, "ada", result)
+        assert book.find_grade(essay.grade_id, NAME, NAME, "ada").manual_score == 2.0
+        assert book.find_comment(essay.grade_id, NAME, NAME, "ada").manual_comment == "well argued"
+
+
+def test_a_result_is_recorded_whole_or_not_at_all(course, monkeypatch):
+    made = Course(course)
+    assignment = made.assignment(NAME)
+    with gradebook.opened(made.gradebook_url, course) as book:
+        gradebook.prepare(book, assignment)
+        monkeypatch.setattr(gradebook, "written", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            gradebook.record(book, assignment, "ada", Result(NAME, ""))
+    with sqlite3.connect(course / "gradebook.db") as database:
+        assert database.execute("select count(*) from student").fetchone() == (0,)
+
+
+def test_a_student_stands_once(tmp_path):
+    (tmp_path / "ada" / NAME).mkdir(parents=True)
+    (tmp_path / "ada" / NAME / f"{NAME}.ipynb").write_text("{}")
+    (tmp_path / "ada.ipynb").write_text("{}")
+    with pytest.raises(CourseError, match="more than one submission of ada"):
+        batch.find(tmp_path, NAME)
