@@ -13,6 +13,10 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export PYTHONHASHSEED ?= 0
+# Real data beside the checkout, where there is some; else the readers' cache (see dlcourse.data).
+ifneq ($(wildcard ../shared/data),)
+export DLCOURSE_DATA ?= $(abspath ../shared/data)
+endif
 
 .PHONY: course test bench setup book release grade lint clean
 
