@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import matplotlib as mpl
+import matplotlib.legend
+import matplotlib.text
 import numpy as np
 
 if TYPE_CHECKING:
@@ -102,6 +104,13 @@ def show(fig: Figure, alt: str) -> Picture:
     """
     if len(alt.split()) < 4:
         raise ValueError(f"alt is {alt!r}; expected a sentence that tells what the figure shows")
+    # What was drawn after `figure` returned, legends and ax.text, has Matplotlib's own defaults. Text that must be
+    # black on any page, such as on a bright cell, says "#000000".
+    for text in fig.findobj(mpl.text.Text):
+        if text.get_color() == "black":
+            text.set_color(_INK)
+    for legend in fig.findobj(mpl.legend.Legend):
+        legend.set_frame_on(False)
     buffer = io.StringIO()
     with mpl.rc_context(_STYLE):
         fig.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
@@ -146,9 +155,7 @@ def grid_of_images(
     return fig
 
 
-def band(
-    ax: Axes, x, runs: np.ndarray, *, label: str, color: str | None = None, lo: float = 10, hi: float = 90
-):
+def band(ax: Axes, x, runs: np.ndarray, *, label: str, color: str | None = None, lo: float = 10, hi: float = 90):
     """The median of ``runs`` (n_runs, len(x)) with the band between percentiles ``lo`` and ``hi``."""
     (line,) = ax.plot(x, np.median(runs, axis=0), label=label, color=color)
     low, high = np.percentile(runs, [lo, hi], axis=0)
@@ -169,6 +176,4 @@ def widget(name: str, **parameters) -> Picture:
         known = ", ".join(sorted(p.stem for p in folder.glob("*.html")))
         raise ValueError(f"there is no widget {name!r}; known: {known}")
     data = json.dumps(parameters, sort_keys=True).replace("<", "\\u003c")
-    return Picture(
-        path.read_text(encoding="utf-8").replace("__PARAMETERS__", data), f"interactive figure {name}"
-    )
+    return Picture(path.read_text(encoding="utf-8").replace("__PARAMETERS__", data), f"interactive figure {name}")
