@@ -127,7 +127,7 @@ def show(fig: Figure, alt: str) -> Picture:
 
 def image(ax: Axes, pixels: np.ndarray, *, title: str = "", vmin=None, vmax=None, cmap=None) -> None:
     """Draw an image (H, W) or (H, W, 3) on ``ax`` without axes. Grey images use black for ``vmin``."""
-    ax.imshow(pixels, vmin=vmin, vmax=vmax, cmap=cmap)
+    ax.imshow(pixels, vmin=vmin, vmax=vmax, cmap=cmap or "gray", interpolation="nearest")
     ax.set_title(title)
     ax.set_xticks([])
     ax.set_yticks([])
