@@ -1,0 +1,94 @@
+"""Run times that the build measures, and a cache of executed notebooks that is right when the code changes.
+
+Under the title of each executed notebook stands how long it took, on how many cores, when and with which versions.
+The time comes from the execution itself, or from the cache where that served the page.
+
+jupyter-cache knows a notebook by its own cells only: it would show yesterday's output after a change in the package.
+So the cache's folder is named after everything else that decides an output: the package's files, the versions of
+Python and of the libraries, and the number of cores. What the note says is therefore true of the run it reports.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import shutil
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch", "matplotlib": "Matplotlib", "scikit-learn": "scikit-learn"}
+NOT_SHOWN = ("grading/", "cli.py", "__pycache__")  # lectures do not use them
+KEPT = 3  # caches of earlier states, so that going back and forth costs nothing
+
+
+def cores() -> int:
+    """How many cores a notebook may use here."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def versions() -> dict[str, str]:
+    """Name and version of Python and of each library that is installed."""
+    found = {"Python": platform.python_version()}
+    for package, name in LIBRARIES.items():
+        try:
+            found[name] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def fingerprint(package: Path) -> str:
+    """Twelve hex digits that change when a page's output may change although its notebook has not."""
+    digest = hashlib.sha256(repr((cores(), sorted(versions().items()))).encode())
+    for path in sorted(p for p in package.rglob("*") if p.is_file()):
+        name = path.relative_to(package).as_posix()
+        if not any(part in name for part in NOT_SHOWN):
+            digest.update(name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def choose_cache(app: Sphinx, config) -> None:
+    """Set the cache's folder, and how the kernels' threads wait."""
+    # NumPy's and torch's thread pools fight over the cores unless torch's threads wait without spinning.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    root = Path(app.outdir).parent / ".jupyter_cache"
+    cache = root / fingerprint(Path(app.srcdir) / "dlcourse")
+    cache.mkdir(parents=True, exist_ok=True)
+    cache.touch()
+    folders = sorted((p for p in root.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True)
+    for old in folders[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+    config.nb_execution_cache_path = str(cache)
+
+
+def note(seconds: float, when: float) -> str:
+    """The sentence under a title."""
+    day = datetime.fromtimestamp(when, timezone.utc)
+    count = cores()
+    with_what = ", ".join(f"{name} {number}" for name, number in list(versions().items())[:3])
+    return (
+        f"This page ran from top to bottom in {seconds:.0f} s on {count} CPU core{'s' * (count != 1)} "
+        f"({day.day} {day:%B %Y}; {with_what}). On a GPU: not measured."
+    )
+
+
+def insert_note(app: Sphinx, doctree: nodes.document) -> None:
+    """Put the note under the page's first title."""
+    data = app.env.nb_metadata.get(app.env.docname, {}).get("exec_data")
+    title = next(iter(doctree.findall(nodes.title)), None)
+    if not data or not data.get("runtime") or title is None:
+        return
+    paragraph = nodes.paragraph(classes=["run-time"])
+    paragraph += nodes.Text(note(data["runtime"], data["mtime"]))
+    title.parent.insert(title.parent.index(title) + 1, paragraph)
+
+
+def setup(app: Sphinx) -> dict:
+    app.connect("config-inited", choose_cache)
+    app.connect("doctree-read", insert_note)
+    return {"version": "1", "parallel_read_safe": True}
