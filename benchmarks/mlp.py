@@ -29,7 +29,7 @@ from tqdm import tqdm  # noqa: E402
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from dlcourse import data, mlp  # noqa: E402
 
-MNIST = {"sizes": (784, 256, 10), "epochs": 10, "batch_size": 64, "lr": 0.1, "momentum": 0.9, "decay": True}
+MNIST = {"sizes": (784, 256, 10), "epochs": 6, "batch_size": 64, "lr": 0.1, "momentum": 0.9, "decay": True}
 DIGITS = {"sizes": (64, 256, 10), "epochs": 30, "batch_size": 32, "lr": 0.2, "momentum": 0.9, "decay": True}
 
 
