@@ -232,7 +232,7 @@ linear = Exercise(
             "db is added up along the wrong axis: it needs one number for each output, not for each example.",
         ),
     ),
-    withhold=(*AUTOGRAD, "dlcourse.mlp.linear_backward", "torch.ops.aten.linear_backward"),
+    withhold=(*AUTOGRAD, "dlcourse.mlp.linear_backward"),
     hints=(
         "Let the shapes guide you: dx is shaped like x, dw like w, db like b. Which products of dout, x and w fit?",
         "In one entry: out[n, k] = Σ_j x[n, j] w[j, k] + b[k]. So w[j, k] meets every example n: "
@@ -881,33 +881,45 @@ def train_cases(rng):
 
 
 def _held_out(name, x, y, n_train, rng):
+    """Three runs that differ in the seed: the best counts, so that one unlucky start costs nothing.
+
+    Measured over 200 seeds with the official solution: the worst single run reaches 0.985 on XOR and 0.944 on the
+    digits (mean 0.997 and 0.969, standard deviation 0.004 and 0.009); a linear model stays below 0.70 on XOR.
+    """
     order = rng.permutation(len(x))
     seen, new = order[:n_train], order[n_train:]
-    return case(name, x[seen], y[seen], x[new], int(rng.integers(10**6)), secret={"labels": y[new]})
+    runs = [(x[seen], y[seen], x[new], int(seed)) for seed in rng.choice(10**6, 3, replace=False)]
+    return calls(name, runs, secret={"labels": y[new]})
 
 
 def held_out_accuracy(case, values):
-    labels, (predicted,) = case.secret["labels"], values
-    if np.shape(predicted) != labels.shape:
-        raise ValueError(f"its shape is {np.shape(predicted)}, expected {labels.shape}, one class a row of x_new")
-    return np.mean(predicted == labels)
+    labels = case.secret["labels"]
+    for predicted in values:
+        if np.shape(predicted) != labels.shape:
+            shape = np.shape(predicted)
+            raise ValueError(f"its shape is {shape}, expected {labels.shape}: one class for each row of x_new")
+    return max(np.mean(predicted == labels) for predicted in values)
 
 
 def _one_class(case, values):
-    return np.shape(values[0]) == case.secret["labels"].shape and len(np.unique(values[0])) == 1
+    shape = case.secret["labels"].shape
+    return all(np.shape(predicted) == shape and len(np.unique(predicted)) == 1 for predicted in values)
 
 
 def _straight(case, values):
-    """Whether some straight line makes nearly the same predictions, at least 97% of them: tried in 180 directions."""
-    (x, _, x_new, _), (predicted,) = case.calls[0].args, values
-    if x.shape[1] != 2 or predicted.shape != (len(x_new),):
+    """Whether straight lines make nearly the same predictions, at least 97% of them: tried in 180 directions."""
+    _, _, x_new, _ = case.calls[0].args
+    if x_new.shape[1] != 2:
         return False
-    sign = np.where(predicted == predicted.max(), 1, -1)
     angles = np.linspace(0, np.pi, 180, endpoint=False)
     order = np.argsort(x_new @ np.stack([np.cos(angles), np.sin(angles)]), axis=0)
-    # A cut after the first k points along a direction: agreements minus disagreements with the two sides.
-    margin = np.abs(2 * np.cumsum(sign[order], axis=0) - sign.sum()).max()
-    return margin >= 0.94 * len(sign)
+    for predicted in values:
+        sign = np.where(predicted == predicted.max(), 1, -1)
+        # A cut after the first k points along a direction: agreements minus disagreements with the two sides.
+        margin = np.abs(2 * np.cumsum(sign[order], axis=0) - sign.sum()).max()
+        if margin < 0.94 * len(sign):
+            return False
+    return True
 
 
 def straight_boundaries(x, y, x_new, seed):
@@ -939,7 +951,7 @@ trained = Exercise(
     points=4,
     reference=train,
     cases=train_cases,
-    compare=AtLeast(held_out_accuracy, 0.9),
+    compare=AtLeast(held_out_accuracy, 0.9, what="accuracy on held-out data (best of three runs)"),
     mistakes=(
         Mistake(
             "predicts_what_it_saw",

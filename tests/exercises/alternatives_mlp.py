@@ -200,8 +200,8 @@ def deltas_loops(x, t, v, v0, w, w0, alpha):
 
 def deltas_torch32(x, t, v, v0, w, w0, alpha):
     x, t, v, v0, w, w0 = (torch.as_tensor(a).float() for a in (x, t, v, v0, w, w0))
-    z = torch.special.expit(x @ v + v0)
-    y = torch.special.expit(z @ w + w0)
+    z = 1 / (1 + torch.exp(-(x @ v + v0)))
+    y = 1 / (1 + torch.exp(-(z @ w + w0)))
     delta_k = (t - y) * (y - y**2)
     delta_j = (z - z**2) * (delta_k @ w.T)
     dw, dv = alpha * z[:, None] * delta_k, alpha * x[:, None] * delta_j
@@ -427,8 +427,8 @@ def train_torch(x, y, x_new, seed):
             layers.append(torch.tanh(layers[-1] @ w + b))
         return layers, layers[-1] @ weights[-1] + biases[-1]
 
-    for _ in range(40):
-        for rows in torch.randperm(len(x), generator=generator).split(25):
+    for _ in range(15):
+        for rows in torch.randperm(len(x), generator=generator).split(20):
             layers, logits = forward(x[rows])
             dout = (torch.softmax(logits, 1) - onehot[rows]) / len(rows)
             dw, db = [], []
@@ -437,7 +437,7 @@ def train_torch(x, y, x_new, seed):
                 db.insert(0, dout.sum(0))
                 dout = dout @ weights[depth].T * (1 - layers[depth] ** 2)
             for p, v, g in zip((*weights, *biases), velocity, (*dw, *db), strict=True):
-                p -= 0.1 * v.mul_(0.8).add_(g)
+                p -= 0.1 * v.mul_(0.9).add_(g)
     return forward(x_new)[1].argmax(1)
 
 
@@ -445,15 +445,15 @@ def train_nine_steps(x, y, x_new, seed):
     """Sigmoids and squared error, as in the nine-step algorithm, on minibatches of 10; classes as float32."""
     rng = np.random.default_rng(seed)
     targets = np.eye(int(y.max()) + 1)[y]
-    v, w = rng.normal(0, 1, (x.shape[1], 20)), rng.normal(0, 1, (20, targets.shape[1]))
-    v0, w0 = rng.normal(0, 1, 20), np.zeros(targets.shape[1])
+    v, w = rng.normal(0, 1, (x.shape[1], 32)), rng.normal(0, 0.3, (32, targets.shape[1]))
+    v0, w0 = rng.normal(0, 1, 32), np.zeros(targets.shape[1])
     middle = x.mean(axis=0)
     x, x_new = 2 * (x - middle), 2 * (x_new - middle)
 
     def a(s):
         return 0.5 + 0.5 * np.tanh(s / 2)
 
-    for _ in range(100):
+    for _ in range(60):
         for rows in np.array_split(rng.permutation(len(x)), len(x) // 10):
             z = a(x[rows] @ v + v0)
             out = a(z @ w + w0)
@@ -474,11 +474,11 @@ def train_nearest_mean(x, y, x_new, seed):
 
 
 def train_classes_off_by_one(x, y, x_new, seed):
-    return train_torch(x, y, x_new, seed) + 1
+    return np.roll(np.arange(y.max() + 1), 1)[train_nine_steps(x, y, x_new, seed).astype(int)]
 
 
 def train_as_column(x, y, x_new, seed):
-    return train_torch(x, y, x_new, seed)[:, None]
+    return train_nearest_mean(x, y, x_new, seed)[:, None]
 
 
 ALTERNATIVES = {
