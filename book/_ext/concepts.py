@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
 import yaml
 from docutils import nodes
@@ -15,85 +14,61 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 
-class Chapter(NamedTuple):
-    """One file of the concept map: a chapter's title and ``(concept, label)`` for each concept."""
-
-    title: str
-    concepts: list[tuple[str, str]]
-
-
-def read_chapter(path: Path) -> Chapter:
-    """Read ``{title: ..., concepts: {concept: label}}``.
+def read_chapter(path: Path) -> list[tuple[str, str]]:
+    """The ``(concept, label)`` pairs of one file: a list of ``concept: ...`` with ``label: ...``.
 
     Raises
     ------
     ValueError
         The file has another form, or names a concept twice.
     """
-    data = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)
-    match data:
-        case {"title": str(title), "concepts": dict(concepts)} if concepts:
-            return Chapter(title, [(str(concept), str(label)) for concept, label in concepts.items()])
-    raise ValueError(f"{path.name}: expected `title: ...` and `concepts:` with `concept: label` lines")
+    pairs = []
+    for entry in yaml.safe_load(path.read_text(encoding="utf-8")) or []:
+        match entry:
+            case {"concept": str(concept), "label": str(label)} if len(entry) == 2:
+                pairs.append((concept, label))
+            case _:
+                raise ValueError(f"{path.name}: {entry!r}: expected a concept and a label")
+    names = [concept for concept, _ in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not pairs:
+        raise ValueError(f"{path.name}: {', '.join(twice) + ': named twice' if twice else 'no concepts'}")
+    return pairs
 
 
-def concept_map(folder: Path) -> list[Chapter]:
-    """All chapters, in the order of their file names."""
-    return [read_chapter(path) for path in sorted(folder.glob("*.yml"))]
-
-
-class _NoDuplicates(yaml.SafeLoader):
-    """YAML lets a later key overwrite an earlier one in silence."""
-
-    def construct_mapping(self, node, deep=False):
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        twice = sorted({str(key) for key in keys if keys.count(key) > 1})
-        if twice:
-            raise ValueError(f"{', '.join(twice)}: named twice")
-        return super().construct_mapping(node, deep)
+def concept_map(folder: Path) -> dict[str, list[tuple[str, str]]]:
+    """The concepts of each chapter, named as its notebook is: ``02_backprop``."""
+    return {path.stem: read_chapter(path) for path in sorted(folder.glob("*.yml"))}
 
 
 class ConceptMap(SphinxDirective):
     """The table of concepts, one section a chapter."""
 
     def run(self) -> list[nodes.Node]:
-        folder = Path(self.env.srcdir, "book", "concepts")
-        sections: list[nodes.Node] = []
-        for chapter in concept_map(folder):
-            section = nodes.section(ids=[nodes.make_id(f"concepts-{chapter.title}")])
-            section += nodes.title(text=chapter.title)
-            section += self._table(chapter)
-            sections.append(section)
-        return sections
+        made: list[nodes.Node] = []
+        for chapter, concepts in concept_map(Path(self.env.srcdir, "book", "concepts")).items():
+            title = nodes.paragraph(classes=["rubric"])
+            title += self._link("doc", f"/notebooks/{chapter}", chapter)
+            made += [title, self._table(concepts)]
+        return made
 
-    def _table(self, chapter: Chapter) -> nodes.table:
-        table = nodes.table(classes=["concept-map"])
-        group = nodes.tgroup(cols=2)
-        group += [nodes.colspec(colwidth=50), nodes.colspec(colwidth=50)]
-        head = nodes.thead()
-        head += _row([nodes.Text("Concept")], [nodes.Text("Where it is taught")])
-        body = nodes.tbody()
-        for concept, label in chapter.concepts:
-            link = addnodes.pending_xref(
-                "", reftype="ref", refdomain="std", reftarget=label.lower(), refexplicit=False, refwarn=True,
-                refdoc=self.env.docname,
-            )  # fmt: skip
-            link += nodes.inline(text=label, classes=["xref", "std", "std-ref"])
-            body += _row(self.parse_inline(concept)[0], [link])
-        group += [head, body]
+    def _table(self, concepts: list[tuple[str, str]]) -> nodes.table:
+        table, group, body = nodes.table(), nodes.tgroup(cols=2), nodes.tbody()
+        head = nodes.thead("", _row(nodes.Text("concept"), nodes.Text("where it is taught")))
+        body += [_row(nodes.Text(concept), self._link("ref", label.lower(), label)) for concept, label in concepts]
+        group += [nodes.colspec(colwidth=1), nodes.colspec(colwidth=1), head, body]
         table += group
         return table
 
+    def _link(self, role: str, target: str, text: str) -> addnodes.pending_xref:
+        """A link with the title of its target; Sphinx warns where there is no such target."""
+        what = {"refdomain": "std", "reftype": role, "reftarget": target, "refexplicit": False, "refwarn": True}
+        inner = nodes.inline(text, text, classes=["xref", "std", f"std-{role}"])
+        return addnodes.pending_xref("", inner, refdoc=self.env.docname, **what)
 
-def _row(*cells: list[nodes.Node]) -> nodes.row:
-    row = nodes.row()
-    for cell in cells:
-        entry = nodes.entry()
-        paragraph = nodes.paragraph()
-        paragraph += cell
-        entry += paragraph
-        row += entry
-    return row
+
+def _row(*cells: nodes.Node) -> nodes.row:
+    return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
 
 
 def always_read(app: Sphinx, env, added, changed, removed) -> set[str]:

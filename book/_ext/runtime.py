@@ -20,6 +20,7 @@ from pathlib import Path
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
 
 LIBRARIES = {"numpy": "NumPy", "torch": "PyTorch", "matplotlib": "Matplotlib", "scikit-learn": "scikit-learn"}
 NOT_SHOWN = ("grading/", "cli.py", "__pycache__")  # lectures do not use them
@@ -66,29 +67,85 @@ def choose_cache(app: Sphinx, config) -> None:
     config.nb_execution_cache_path = str(cache)
 
 
+def day(when: float) -> str:
+    """A date in words: 1 May 2026."""
+    date = datetime.fromtimestamp(when, timezone.utc)
+    return f"{date.day} {date:%B %Y}"
+
+
 def note(seconds: float, when: float) -> str:
     """The sentence under a title."""
-    day = datetime.fromtimestamp(when, timezone.utc)
     count = cores()
     with_what = ", ".join(f"{name} {number}" for name, number in list(versions().items())[:3])
     return (
         f"This page ran from top to bottom in {seconds:.0f} s on {count} CPU core{'s' * (count != 1)} "
-        f"({day.day} {day:%B %Y}; {with_what}). On a GPU: not measured."
+        f"({day(when)}; {with_what}). On a GPU: not measured."
     )
+
+
+def executed(app: Sphinx) -> dict[str, dict]:
+    """What myst-nb knows of each page that ran: its name, and ``runtime`` in seconds and ``mtime`` among the rest."""
+    found = {name: data.get("exec_data") for name, data in app.env.nb_metadata.items()}
+    return {name: data for name, data in sorted(found.items()) if data and data.get("runtime")}
 
 
 def insert_note(app: Sphinx, doctree: nodes.document) -> None:
     """Put the note under the page's first title."""
-    data = app.env.nb_metadata.get(app.env.docname, {}).get("exec_data")
+    data = executed(app).get(app.env.docname)
     title = next(iter(doctree.findall(nodes.title)), None)
-    if not data or not data.get("runtime") or title is None:
+    if data is None or title is None:
         return
     paragraph = nodes.paragraph(classes=["run-time"])
     paragraph += nodes.Text(note(data["runtime"], data["mtime"]))
     title.parent.insert(title.parent.index(title) + 1, paragraph)
 
 
+class RunTimesNode(nodes.General, nodes.Element):
+    """Where the table will stand, once every page has run."""
+
+
+class RunTimes(SphinxDirective):
+    """``{run-times}``: the run time of every chapter, and with what it ran."""
+
+    def run(self) -> list[nodes.Node]:
+        return [RunTimesNode()]
+
+
+def insert_tables(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Replace each ``{run-times}`` by its table."""
+    for place in list(doctree.findall(RunTimesNode)):
+        place.replace_self(_table(app, docname))
+
+
+def _table(app: Sphinx, docname: str) -> list[nodes.Node]:
+    table, group, body = nodes.table(), nodes.tgroup(cols=3), nodes.tbody()
+    head = nodes.thead("", _row([nodes.Text(text)] for text in ("chapter", "seconds", "when")))
+    for name, data in executed(app).items():
+        link = nodes.reference(refuri=app.builder.get_relative_uri(docname, name), internal=True)
+        link += nodes.Text(app.env.titles[name].astext())
+        body += _row([[link], [nodes.Text(f"{data['runtime']:.0f}")], [nodes.Text(day(data["mtime"]))]])
+    group += [*(nodes.colspec(colwidth=1) for _ in range(3)), head, body]
+    table += group
+    count = cores()
+    said = "; ".join(f"{name} {number}" for name, number in versions().items())
+    return [table, nodes.paragraph("", f"On {count} CPU core{'s' * (count != 1)}, with {said}.")]
+
+
+def _row(cells) -> nodes.row:
+    entries = [nodes.entry("", nodes.paragraph("", "", *cell)) for cell in cells]
+    return nodes.row("", *entries)
+
+
+def tables_again(app: Sphinx, env) -> list[str]:
+    """Write the page with the table anew: a chapter may have run again."""
+    return ["book/results"] if "book/results" in env.found_docs else []
+
+
 def setup(app: Sphinx) -> dict:
+    app.add_node(RunTimesNode)
+    app.add_directive("run-times", RunTimes)
     app.connect("config-inited", choose_cache)
     app.connect("doctree-read", insert_note)
+    app.connect("env-updated", tables_again)
+    app.connect("doctree-resolved", insert_tables)
     return {"version": "1", "parallel_read_safe": True}
