@@ -85,7 +85,9 @@ class Close(Compare):
     atol: float = 1e-7
 
     def __call__(self, case, got, want):
-        return difference(got, want, rtol=self.rtol, atol=self.atol)
+        found = difference(got, want, rtol=self.rtol, atol=self.atol)
+        # Without steps the answer itself is what was asked for: to name it would be to give it away.
+        return found if case.calls or found is None else f"got {describe(got[0])}, which is not it"
 
     def same(self, got, other):
         return difference(got, other, rtol=self.rtol, atol=self.atol) is None
@@ -176,11 +178,7 @@ def _array_difference(got: Any, want: np.ndarray, rtol: float, atol: float, pref
         return f"{prefix}got {describe(got)}, expected {describe(want)}"
     if got.shape != want.shape:
         turned = got.ndim == 2 and got.T.shape == want.shape
-        extra = (
-            " (it is the transpose of what is asked)"
-            if turned and _close(got.T, want, rtol, atol).all()
-            else ""
-        )
+        extra = " (it is the transpose of what is asked)" if turned and _close(got.T, want, rtol, atol).all() else ""
         return f"{prefix}shape is {got.shape}, expected {want.shape}{extra}"
     good = _close(got, want, rtol, atol)
     if good.all():

@@ -200,6 +200,10 @@ class Contract:
         assert found.mistake is not None, str(found)
         assert found.mistake.name == mistake.name
 
+    def test_report_on_a_number_does_not_name_it(self, exercise):
+        if exercise.kind == "number":
+            assert str(exercise.reference) not in str(report(exercise, exercise.reference + 1))
+
     def test_every_exercise_has_two_mistakes(self, exercise):
         assert len({m.name for m in exercise.mistakes}) >= 2
 
