@@ -746,7 +746,9 @@ def minibatches_rule(case, values):
 
 
 def _sizes(sizes):
-    return ", ".join(map(str, sizes[:6])) + (", …" if len(sizes) > 6 else "") if sizes else "no"
+    if len(sizes) > 6:
+        return f"{sizes[0]}, {sizes[1]}, …, {sizes[-2]}, {sizes[-1]} ({len(sizes)} batches)"
+    return ", ".join(map(str, sizes)) or "no"
 
 
 def shuffled_apart(x, y, batch_size, seed):
