@@ -75,11 +75,8 @@ def output_size(size: int, kernel: int, stride: int = 1, padding: int = 0, dilat
         An argument is out of range, or the kernel is longer than the padded input.
     """
     size, kernel = _whole("size", size, 1), _whole("kernel", kernel, 1)
-    stride, padding, dilation = (
-        _whole("stride", stride, 1),
-        _whole("padding", padding, 0),
-        _whole("dilation", dilation, 1),
-    )
+    stride, padding = _whole("stride", stride, 1), _whole("padding", padding, 0)
+    dilation = _whole("dilation", dilation, 1)
     reach = dilation * (kernel - 1) + 1
     if reach > size + 2 * padding:
         raise ValueError(f"kernel reaches over {reach} pixels, the padded input has {size + 2 * padding}")

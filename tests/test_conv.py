@@ -383,3 +383,13 @@ def test_speed_stays_near_torch():
         if tries[-1] <= 1.6 * 1.25:
             return
     pytest.fail(f"forward and backward took {min(tries):.2f} times torch's CPU time, expected at most {1.6 * 1.25}")
+
+
+def test_the_benchmark_writes_what_it_prints(tmp_path):
+    page = tmp_path / "results" / "conv.md"
+    command = [sys.executable, ROOT / "benchmarks" / "conv.py", "--rounds", "1", "--no-loops", "--write", page]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    written = page.read_text(encoding="utf-8")
+    assert written.startswith(done.stdout) and "one thread, CPU time" in done.stdout
+    assert all(f"| x {x}" in done.stdout for x in ("(32, 16, 32, 32)", "(8, 3, 28, 28)"))
+    assert "Made by `python benchmarks/conv.py --write" in written
