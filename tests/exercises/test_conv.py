@@ -2,10 +2,169 @@
 
 from __future__ import annotations
 
+import importlib
+
+import numpy as np
+import pytest
+
+from dlcourse import exercises
+from dlcourse.check.probe import probe
+from dlcourse.exercises.conv import _explained
+
 from . import alternatives_conv
-from .common import Contract
+from .common import Contract, report
 
 
 class TestConvolution(Contract):
     assignment = "08_convolution"
     alternatives = alternatives_conv
+
+
+def only(id, name, seed=0):
+    return next(case for case in exercises.get(id).make_cases(seed) if case.name.startswith(name))
+
+
+def result(id, *args, **kwargs):
+    """What the reference gives for plain nested lists."""
+    given = [np.array(a, dtype=float) if isinstance(a, list) else a for a in args]
+    return exercises.get(id).reference(*given, **kwargs)
+
+
+def test_every_kind_of_exercise_is_there():
+    kinds = {e.kind for e in exercises.assignment("08_convolution")}
+    assert kinds == {"function", "class", "property", "trained", "number", "text"}
+
+
+# The numbers that the questions work out by hand
+
+IMAGE = [[1, 2, 0], [0, 1, 3], [2, 0, 1]]
+KERNEL = [[1, 2], [0, -1]]
+
+
+def test_the_question_s_output_sizes():
+    size = exercises.get("conv.output_size").reference
+    assert (size(7, 3, stride=2), size(8, 3, stride=2), size(7, 3, dilation=2)) == (3, 3, 3)
+
+
+def test_the_question_s_correlation_and_forward_pass():
+    np.testing.assert_array_equal(result("conv.correlate", IMAGE, KERNEL), [[4, -1], [2, 6]])
+    out = result("conv.forward", [[IMAGE]], [[KERNEL]], [10])
+    np.testing.assert_array_equal(out, [[[[14, 9], [12, 16]]]])
+
+
+def test_the_question_s_backward_pass_is_the_first_case():
+    ((dx, dw, db),) = probe(exercises.get("conv.backward").reference, only("conv.backward", "the example").calls).values
+    np.testing.assert_array_equal(dx[0, 0], [[0, 1, 2], [0, 0, -1], [0, 0, 0]])
+    np.testing.assert_array_equal(dw[0, 0], [[2, 0], [1, 3]])
+    np.testing.assert_array_equal(db, [1])
+
+
+def test_the_question_s_columns():
+    cols = result("conv.im2col", [[[[1, 2, 3], [4, 5, 6]]]], (2, 2))
+    np.testing.assert_array_equal(cols, [[[1, 2], [2, 3], [4, 5], [5, 6]]])
+
+
+def test_the_question_s_depthwise_convolution():
+    out = result("conv.depthwise", [[[[1, 2, 3]], [[1, 2, 3]]]], [[[1, 1]], [[-1, 1]]])
+    np.testing.assert_array_equal(out, [[[[3, 5]], [[1, 1]]]])
+
+
+def test_the_question_s_layer():
+    layer = exercises.get("conv.layer").reference(np.array([[1.0, 2.0]]), np.array([10.0]))
+    assert layer.forward(np.array([[[[3.0]], [[4.0]]]])).item() == 21
+    np.testing.assert_array_equal(layer.backward(np.array([[[[5.0]]]])).ravel(), [5, 10])
+    np.testing.assert_array_equal(layer.dw, [[15, 20]])
+    layer.step(0.1)
+    np.testing.assert_allclose(layer.w, [[-0.5, 0]], atol=1e-12)
+    np.testing.assert_allclose(layer.b, [9.5])
+
+
+def test_the_numbers_are_those_of_alexnet_s_first_layer():
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Conv2d(3, 96, 11, stride=4, padding=2, device="meta")
+    out = layer(torch.empty(1, 3, 224, 224, device="meta"))
+    assert out.shape[2:] == (55, 55)
+    assert exercises.get("conv.parameters").reference == sum(p.numel() for p in layer.parameters()) == 34_944
+    assert exercises.get("conv.multiplications").reference == out.numel() * layer.weight[0].numel() == 105_415_200
+    assert out.numel() * 3 * 224 * 224 == 43_713_331_200  # the fully connected layer of the question
+
+
+# The references, against PyTorch
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_forward_and_backward_agree_with_torch(seed):
+    torch = pytest.importorskip("torch")
+    exercise = exercises.get("conv.backward")
+    for case in exercise.make_cases(seed):
+        (call,) = case.calls
+        dout, x, w = (torch.tensor(a, dtype=torch.float64) for a in call.args)
+        x.requires_grad_(), w.requires_grad_()
+        b = torch.zeros(len(w), dtype=torch.float64, requires_grad=True)
+        torch.nn.functional.conv2d(x, w, b, **call.kwargs).backward(dout)
+        ((dx, dw, db),) = probe(exercise.reference, case.calls).values
+        for got, want in ((dx, x.grad), (dw, w.grad), (db, b.grad)):
+            np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+    for case in exercises.get("conv.forward").make_cases(seed):
+        (call,) = case.calls
+        want = torch.nn.functional.conv2d(*(torch.tensor(a) for a in call.args), **call.kwargs)
+        (got,) = probe(exercises.get("conv.forward").reference, case.calls).values
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+def test_depthwise_agrees_with_torch():
+    torch = pytest.importorskip("torch")
+    for case in exercises.get("conv.depthwise").make_cases(1):
+        (call,) = case.calls
+        x, w = (torch.tensor(a) for a in call.args)
+        want = torch.nn.functional.conv2d(x, w[:, None], groups=len(w), **call.kwargs)
+        (got,) = probe(exercises.get("conv.depthwise").reference, case.calls).values
+        np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+
+
+# What is judged by a property or a score
+
+
+def test_a_good_filter_passes_with_a_wide_margin():
+    exercise = exercises.get("conv.learn_filter")
+    for seed in range(50):
+        for case in exercise.make_cases(seed):
+            values = probe(alternatives_conv.learn_least_squares, case.calls).values
+            assert _explained(case, values) > 1 - 1e-4
+
+
+def test_an_operator_that_only_looks_right_inside_is_told_of_the_border():
+    exercise = exercises.get("conv.equivariance")
+    for answer in (alternatives_conv.edges_repeated_border, alternatives_conv.edges_numpy_gradient):
+        found = report(exercise, answer)
+        assert found.mistake.name == "border_not_circular"
+        assert "f(shifted image) is not the shifted f(image) at" in str(found)
+
+
+def test_messages_of_the_edges_say_what_is_wrong():
+    exercise = exercises.get("conv.equivariance")
+    assert "shape is (11, 17), expected that of the image, (12, 17)" in str(
+        report(exercise, alternatives_conv.edges_smaller)
+    )
+    assert "f(2x - 3y) is not 2 f(x) - 3 f(y)" in str(report(exercise, alternatives_conv.edges_normalised))
+
+
+def test_messages_of_the_learned_filter_say_what_is_wrong():
+    exercise = exercises.get("conv.learn_filter")
+    assert "shape is (9,), expected (3, 3)" in str(report(exercise, alternatives_conv.learn_flat))
+    assert "some weights are not finite" in str(report(exercise, alternatives_conv.learn_not_a_number))
+    assert "expected at least 0.999" in str(report(exercise, alternatives_conv.learn_nothing))
+
+
+def test_every_withheld_function_exists():
+    for exercise in exercises.assignment("08_convolution"):
+        for name in exercise.withhold:
+            module, _, attribute = name.rpartition(".")
+            assert hasattr(pytest.importorskip(module), attribute), name
+
+
+def test_the_topic_s_layers_are_withheld():
+    withheld = {name for e in exercises.assignment("08_convolution") for name in e.withhold}
+    conv = importlib.import_module("dlcourse.conv")
+    free = {"conv2d_parameters", "linear_parameters"}  # arithmetic that a student may check a number with
+    assert {f"dlcourse.conv.{name}" for name in conv.__all__} - {f"dlcourse.conv.{name}" for name in free} <= withheld
