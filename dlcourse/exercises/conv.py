@@ -1051,9 +1051,9 @@ learn_filter = Exercise(
     points=3,
     reference=_learn,
     cases=_learn_cases,
-    # Measured over 2,000 seeds, three cases each: the reference and least squares had R² of at least 0.99999. What is left to chance
-    # is the noise, 2% of the targets' spread, in 9 weights fitted to 1,512 pixels: about 9 / 1512 · 0.02² = 2e-6 of
-    # unexplained variance, so 1e-3 is not reached by chance.
+    # Measured over 2,000 seeds, three cases each: the reference and least squares had R² of at least 0.99999. What is
+    # left to chance is the noise, 2% of the targets' spread, in 9 weights fitted to 1,512 pixels: about
+    # 9 / 1512 · 0.02² = 2e-6 of unexplained variance, so 1e-3 is not reached by chance.
     compare=AtLeast(_explained, 0.999, "the explained share of the variance (R²) on held-out images"),
     difficulty=3,
     importance=4,
