@@ -1,5 +1,11 @@
 # Makes plain `nbgrader ...` work in this folder: same layout, same sandbox, same judge as `dlcourse grade`.
+import os
+import sysconfig
+
 c = get_config()  # noqa: F821
+
+# nbgrader starts programs of its environment, which need not be activated
+os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
 
 c.CourseDirectory.course_id = "dlcourse"
 c.CourseDirectory.source_directory = "solutions"

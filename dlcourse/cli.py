@@ -6,6 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from dlcourse.grading.limits import Limits
+
+_LIMITS = {
+    "cell": "wall time of one cell",
+    "cpu": "processor time of one cell",
+    "total": "wall time of one run of a submission",
+}
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; returns the exit status. What the user can mend is said in one sentence, without a traceback."""
@@ -45,8 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("--db", help="the gradebook's URL (default: sqlite:///gradebook.db in the course's folder)")
     grade.add_argument("--seed", type=int, help="decides the cases (default: the course's secret seed)")
     grade.add_argument("--workers", type=int, help="submissions graded at a time (default: the number of cores)")
-    grade.add_argument("--cell-seconds", type=float, help="time limit of one cell (default: 30)")
-    grade.add_argument("--total-seconds", type=float, help="time limit of one run of a submission (default: 240)")
+    for name, what in _LIMITS.items():
+        default = getattr(Limits, f"{name}_seconds")
+        grade.add_argument(f"--{name}-seconds", type=float, default=default, help=f"{what} (default: {default:g})")
     grade.add_argument(
         "--no-sandbox", action="store_true", help="run the submissions unprotected: only code that you trust"
     )
@@ -63,19 +72,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _grade(args: argparse.Namespace) -> int:
-    from dataclasses import replace
-
     from dlcourse.grading import batch
     from dlcourse.grading.course import Course
-    from dlcourse.grading.limits import Limits
 
     course = Course(args.course.resolve())
     output = args.output or course.root / "grades" / args.assignment
-    limits = Limits()
-    if args.cell_seconds:
-        limits = replace(limits, cell_seconds=args.cell_seconds)
-    if args.total_seconds:
-        limits = replace(limits, total_seconds=args.total_seconds)
+    limits = Limits(**{f"{name}_seconds": getattr(args, f"{name}_seconds") for name in _LIMITS})
     if args.no_sandbox:
         print("dlcourse: no sandbox: the submissions can do whatever you can do", file=sys.stderr)
     done = batch.run(

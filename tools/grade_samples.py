@@ -28,7 +28,7 @@ def main() -> int:
     for name in ASSIGNMENTS:
         print(f"\n{name}", flush=True)
         where = ["--course", str(COURSE), "--submissions", str(SAMPLES / name)]
-        if dlcourse(["grade", name, *where, "--cell-seconds", "6"]):
+        if dlcourse(["grade", name, *where, "--cpu-seconds", "8"]):
             return 1
         wrong += compare(name)
     if not wrong:

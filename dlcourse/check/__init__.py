@@ -108,6 +108,4 @@ def progress(name: str | None = None) -> Note:
         f"<td style='text-align:left'><code>{e.id}</code></td><td style='text-align:left'>{said}</td></tr>"
         for mark, e, said in rows
     )
-    return Note(
-        "\n".join(lines), f"<p><strong>{total}</strong> ({html.escape(name)})</p><table>{cells}</table>"
-    )
+    return Note("\n".join(lines), f"<p><strong>{total}</strong> ({html.escape(name)})</p><table>{cells}</table>")

@@ -28,13 +28,18 @@ class Report:
     exercise: Exercise
     cases: tuple[CaseReport, ...] = ()
     verdict: str = "wrong"
-    mistake: Mistake | None = None
+    mistake_name: str = ""
     note: str = ""
     seconds: float = field(default=0.0, compare=False)
 
     @property
     def passed(self) -> bool:
         return self.verdict == "right"
+
+    @property
+    def mistake(self) -> Mistake | None:
+        """The known mistake that the answer shows."""
+        return next((m for m in self.exercise.mistakes if m.name == self.mistake_name), None)
 
     @property
     def points(self) -> int:
@@ -87,15 +92,16 @@ def _unwritten(outcome: Outcome) -> bool:
 
 def _recognise(
     exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome], rows: Sequence[CaseReport]
-) -> Mistake | None:
+) -> str:
+    """The name of the known mistake that the outcomes show, or nothing."""
     for mistake in exercise.mistakes:
         if mistake.when is not None:
             failed = [(c, o) for c, o, r in zip(cases, outcomes, rows, strict=True) if not r.passed]
             if any(o.values is not None and _says(mistake, c, o.values) for c, o in failed):
-                return mistake
+                return mistake.name
         elif all(_equal(exercise, mistake, c, o) for c, o in zip(cases, outcomes, strict=True)):
-            return mistake
-    return None
+            return mistake.name
+    return ""
 
 
 def _says(mistake: Mistake, case: Case, values: list) -> bool:

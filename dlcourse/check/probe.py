@@ -39,12 +39,8 @@ def probe(obj: Any, calls: Sequence[Call]) -> Outcome:
         return Outcome(error=str(error), error_kind="NotPlain", seconds=time.perf_counter() - start)
     except (KeyboardInterrupt, GeneratorExit):
         raise
-    except (
-        BaseException
-    ) as error:  # SystemExit too: a student's exit() is an answer, not the end of the check
-        return Outcome(
-            error=_words(error), error_kind=type(error).__name__, seconds=time.perf_counter() - start
-        )
+    except BaseException as error:  # SystemExit too: a student's exit() is an answer, not the end of the check
+        return Outcome(error=_words(error), error_kind=type(error).__name__, seconds=time.perf_counter() - start)
     return Outcome(values=values, seconds=time.perf_counter() - start)
 
 

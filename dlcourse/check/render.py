@@ -36,9 +36,7 @@ def text(report: Report) -> str:
         width = max((len(row.name) for row in report.cases), default=0)
         for row in report.cases:
             lines.append(f"  {_MARK[row.passed]} {row.name:<{width}}  {row.message}".rstrip())
-    lines += [
-        textwrap.fill(line, 100, initial_indent="  ", subsequent_indent="  ") for line in advice(report)
-    ]
+    lines += [textwrap.fill(line, 100, initial_indent="  ", subsequent_indent="  ") for line in advice(report)]
     return "\n".join(lines)
 
 
@@ -48,9 +46,7 @@ def advice(report: Report) -> Sequence[str]:
     if report.note:
         said.append(report.note)
     if report.mistake:
-        said.append(
-            f"This looks like a known mistake ({words(report.mistake.name)}): {report.mistake.sentence}"
-        )
+        said.append(f"This looks like a known mistake ({words(report.mistake.name)}): {report.mistake.sentence}")
     elif report.verdict == "wrong" and report.exercise.hints:
         said.append(f'Stuck? hint("{report.exercise.id}") gives a nudge.')
     return said
@@ -67,9 +63,7 @@ def page(report: Report) -> str:
     )
     table = ""
     if rows and report.verdict != "not written":
-        head = (
-            "<tr><th></th><th style='text-align:left'>case</th><th style='text-align:left'>result</th></tr>"
-        )
+        head = "<tr><th></th><th style='text-align:left'>case</th><th style='text-align:left'>result</th></tr>"
         table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
     below = "".join(f"<p style='margin:0.4em 0'>{escape(line)}</p>" for line in advice(report))
     return f"<div style='{_STYLE}'><strong>{escape(headline(report))}</strong>{table}{below}</div>"

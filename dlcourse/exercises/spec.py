@@ -117,6 +117,12 @@ class Exercise:
         if self.kind != "text" and len(self.hints) != 3:
             raise ValueError(f"{self.id} has {len(self.hints)} hints, expected 3")
 
+    def __reduce__(self):
+        # Between processes an exercise travels as its id: its functions need not be importable.
+        from dlcourse.exercises import get
+
+        return get, (self.id,)
+
     @property
     def grade_id(self) -> str:
         """The id of the exercise's cells in nbgrader, which allows letters, digits, ``-`` and ``_``."""
@@ -145,9 +151,7 @@ class Exercise:
         return made
 
 
-def text_exercise(
-    id: str, title: str, *, points: int, difficulty: int = 2, importance: int = 3, minutes: int = 10
-):
+def text_exercise(id: str, title: str, *, points: int, difficulty: int = 2, importance: int = 3, minutes: int = 10):
     """An answer in words, which a person grades."""
     return Exercise(
         id=id, title=title, name="", kind="text", points=points, reference=None, cases=lambda rng: (),

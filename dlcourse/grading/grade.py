@@ -88,15 +88,14 @@ def grade(
 
 def _entry(exercise: Exercise, secret: Report, public: Report) -> Entry:
     # Words come from the public run alone: what student code said in the secret run may hold the inputs it was given.
-    mistake = public.mistake or secret.mistake
     if secret.verdict == public.verdict:
         note = public.note
     elif public.passed and secret.verdict == "wrong":
         note = "right on the public cases, wrong on the grader's: the answer fits only the cases that it was shown"
     else:
         note = f"{secret.verdict} on the grader's cases"
-    name = mistake.name if mistake else ""
-    return Entry(exercise.id, secret.points, exercise.points, secret.verdict, note, name, public)
+    mistake = public.mistake_name or secret.mistake_name
+    return Entry(exercise.id, secret.points, exercise.points, secret.verdict, note, mistake, public)
 
 
 class _Run:
@@ -160,7 +159,7 @@ class _Run:
         report = judge(exercise, cases, outcomes)
         if not report.passed and any(outcome.error_kind == "Withheld" for outcome in outcomes):
             note = f"it calls what the exercise asks for; not available here: {', '.join(exercise.withhold)}"
-            report = dataclasses.replace(report, verdict="withheld", note=note, mistake=None)
+            report = dataclasses.replace(report, verdict="withheld", note=note, mistake_name="")
         self.reports[exercise.id] = report
 
     def _absent(self, exercise: Exercise) -> Report:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,6 +41,8 @@ def opened(url: str, lock_folder: Path) -> Iterator[Gradebook]:
         ) from None
     except OSError as error:
         raise CourseError(f"the gradebook {path or url} cannot be locked: {error.strerror}") from None
+    # A new gradebook is stamped by a program of this environment, which need not be activated.
+    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
     try:
         try:
             gradebook = Gradebook(url)
@@ -112,7 +116,8 @@ def _transaction(gradebook: Gradebook) -> Iterator[None]:
     commit = session.commit
     session.commit = session.flush
     try:
-        yield
+        with session.no_autoflush:
+            yield
         commit()
     except BaseException:
         session.rollback()

@@ -21,7 +21,8 @@ class Limits:
 
     Attributes
     ----------
-    cell_seconds : wall time of one cell of the student's.
+    cell_seconds : wall time of one cell of the student's, and of trying one exercise.
+    cpu_seconds : processor time of the same, all processes together; it does not depend on how busy the machine is.
     total_seconds : wall time of the whole submission.
     start_seconds : wall time until the kernel answers.
     memory : bytes of resident memory, all processes together.
@@ -31,8 +32,9 @@ class Limits:
     notebook_bytes : a larger file is refused unread.
     """
 
-    cell_seconds: float = 30.0
-    total_seconds: float = 240.0
+    cell_seconds: float = 60.0
+    cpu_seconds: float = 30.0
+    total_seconds: float = 300.0
     start_seconds: float = 60.0
     memory: int = 3072 * MIB
     processes: int = 64

@@ -39,8 +39,9 @@ class JudgeNotebook(NbGraderPreprocessor):
     """Run the notebook in the sandbox, let the judge decide, and record the points."""
 
     walled = Bool(True, help="run in the sandbox; False only for code that you trust").tag(config=True)
-    cell_seconds = Float(Limits.cell_seconds, help="time limit of one cell").tag(config=True)
-    total_seconds = Float(Limits.total_seconds, help="time limit of one run of a notebook").tag(config=True)
+    cell_seconds = Float(Limits.cell_seconds, help="wall time of one cell").tag(config=True)
+    cpu_seconds = Float(Limits.cpu_seconds, help="processor time of one cell").tag(config=True)
+    total_seconds = Float(Limits.total_seconds, help="wall time of one run of a notebook").tag(config=True)
 
     def preprocess(self, nb, resources):
         names = resources["nbgrader"]
@@ -50,7 +51,7 @@ class JudgeNotebook(NbGraderPreprocessor):
             sandbox.require()
         for name in sandbox.THREADS:
             os.environ.setdefault(name, "1")
-        limits = Limits(cell_seconds=self.cell_seconds, total_seconds=self.total_seconds)
+        limits = Limits(self.cell_seconds, self.cpu_seconds, self.total_seconds)
         result = grade(json.dumps(nb).encode(), assignment, course.seed(), limits, walled=self.walled)
         with Gradebook(names["db_url"]) as book:
             gradebook.record(book, assignment, names["student"], result)

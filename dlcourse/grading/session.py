@@ -120,6 +120,7 @@ class Session:
         extra = {} if self.walled else {"env": {**os.environ, **sandbox.environment(self.library), **variables}}
         self.manager.start_kernel(**extra, stdout=-3, stderr=-3)
         self._done = False
+        self._cpu_used, self._cpu_until = 0.0, float("inf")
         threading.Thread(target=self._watch, daemon=True).start()
         self.client = self.manager.blocking_client()
         self.client.start_channels(hb=False)
@@ -173,6 +174,7 @@ class Session:
         return run
 
     def _execute(self, code: str, until: float, run: CellRun | None) -> None:
+        self._cpu_until = self._cpu_used + self.limits.cpu_seconds
         asked = self.client.execute(code, store_history=False, allow_stdin=False, stop_on_error=False)
         size = messages = 0
         replied = idle = False
@@ -256,6 +258,9 @@ class Session:
             family = psutil.Process(pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return ""
+        self._cpu_used = sum(map(_cpu, family))
+        if self._cpu_used > self._cpu_until:
+            return verdicts.TIME
         if len(family) > self.limits.processes:
             return verdicts.PROCESSES
         if sum(map(_resident, family)) > self.limits.memory and sum(map(_own, family)) > self.limits.memory:
@@ -264,6 +269,14 @@ class Session:
         with contextlib.suppress(OSError):
             written = sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(self.answers))
         return verdicts.DISK if written > self.limits.disk else ""
+
+
+def _cpu(process: psutil.Process) -> float:
+    try:
+        times = process.cpu_times()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0.0
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _resident(process: psutil.Process) -> int:

@@ -46,9 +46,23 @@ def cell(grade_id: str, source: str, kind: str = "code", **flags) -> dict:
 def _template() -> dict:
     cells = [
         cell("conv-both-answer", "# exercise: conv.both\nraise NotImplementedError()", grade=False, solution=True),
-        cell("conv-both", 'check("conv.both")', grade=True, solution=False, locked=True, points=2),
+        cell(
+            "conv-both",
+            '# check: conv.both (2 points)\ncheck("conv.both")',
+            grade=True,
+            solution=False,
+            locked=True,
+            points=2,
+        ),
         cell("conv-number-answer", "# exercise: conv.number\nnumber = None", grade=False, solution=True),
-        cell("conv-number", 'check("conv.number")', grade=True, solution=False, locked=True, points=1),
+        cell(
+            "conv-number",
+            '# check: conv.number (1 point)\ncheck("conv.number")',
+            grade=True,
+            solution=False,
+            locked=True,
+            points=1,
+        ),
         cell("conv-words", "*Your answer to conv.words:*", "markdown", grade=True, solution=True, points=3),
     ]
     return {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
@@ -74,7 +88,7 @@ def assignment() -> Assignment:
 
 @pytest.fixture
 def limits() -> Limits:
-    return Limits(cell_seconds=6, total_seconds=90, start_seconds=60)
+    return Limits(cell_seconds=30, cpu_seconds=4, total_seconds=120, start_seconds=60)
 
 
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not on this machine")

@@ -92,7 +92,7 @@ def test_what_cannot_be_graded_at_all_is_one_sentence(course, submissions):
     for arguments, said in [
         (["grade", "99_nothing"], "there is no assignment '99_nothing'; known: 02_backprop"),
         (["grade", NAME, "--submissions", "nowhere"], "the folder nowhere is not there"),
-        (["grade", NAME, "--submissions", "notebooks"], "holds no submission of 08_convolution"),
+        (["grade", NAME, "--submissions", "notebooks/exercises"], "holds no submission of 08_convolution"),
         (["grade", NAME, "--course", "elsewhere"], "is not there: run this in the course's folder"),
         (
             ["grade", NAME, "--db", "sqlite:///nowhere/gradebook.db"],

@@ -37,7 +37,7 @@ def course(tmp_path_factory) -> Path:
     assert made.returncode == 0, made.stderr
     for student in STUDENTS:
         shutil.copytree(ROOT / "tests" / "submissions" / NAME / student, folder / "submitted" / student)
-    graded = nbgrader(folder, "autograde", NAME, "--JudgeNotebook.cell_seconds=6")
+    graded = nbgrader(folder, "autograde", NAME, "--JudgeNotebook.cpu_seconds=8")
     assert graded.returncode == 0, graded.stderr
     return folder
 
