@@ -79,6 +79,14 @@ def test_the_question_s_layer():
     np.testing.assert_allclose(layer.b, [9.5])
 
 
+def test_the_question_s_edges_of_one_row():
+    def edges(pixels):
+        return np.roll(pixels, 1) - np.roll(pixels, -1)
+
+    np.testing.assert_array_equal(edges([1, 1, 5, 5]), [4, -4, -4, 4])
+    np.testing.assert_array_equal(edges([5, 1, 1, 5]), [4, 4, -4, -4])
+
+
 def test_the_numbers_are_those_of_alexnet_s_first_layer():
     torch = pytest.importorskip("torch")
     layer = torch.nn.Conv2d(3, 96, 11, stride=4, padding=2, device="meta")
@@ -143,6 +151,7 @@ def test_an_operator_that_only_looks_right_inside_is_told_of_the_border():
 
 def test_messages_of_the_edges_say_what_is_wrong():
     exercise = exercises.get("conv.equivariance")
+    assert report(exercise, alternatives_conv.edges_smaller).mistake is None
     assert "shape is (11, 17), expected that of the image, (12, 17)" in str(
         report(exercise, alternatives_conv.edges_smaller)
     )
