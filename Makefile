@@ -6,6 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
 PAGES   = _build/html/index.html
 
 # NumPy's and torch's thread pools fight over the cores; one thread each is faster.
@@ -31,9 +32,8 @@ setup: $(READY)
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]' \
-	  || $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet uv
+	$(INSTALL) --constraint constraints.txt || { echo "constraints.txt does not fit this Python: installing the newest that do"; $(INSTALL); }
 	touch $@
 
 release: setup
