@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import yaml
@@ -71,6 +72,14 @@ def _row(*cells: nodes.Node) -> nodes.row:
     return nodes.row("", *(nodes.entry("", nodes.paragraph("", "", cell)) for cell in cells))
 
 
+def plain_titles(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Take the TeX out of the titles that the links show: a link's text is text."""
+    if docname == "book/coverage":
+        for link in doctree.findall(nodes.reference):
+            for text in list(link.findall(nodes.Text)):
+                text.parent.replace(text, nodes.Text(re.sub(r"\\math\w+\s*|[{}]", "", text)))
+
+
 def always_read(app: Sphinx, env, added, changed, removed) -> set[str]:
     """Read the page in every build: a chapter's file may be new."""
     return {"book/coverage"} & env.found_docs
@@ -79,4 +88,5 @@ def always_read(app: Sphinx, env, added, changed, removed) -> set[str]:
 def setup(app: Sphinx) -> dict:
     app.add_directive("concept-map", ConceptMap)
     app.connect("env-get-outdated", always_read)
+    app.connect("doctree-resolved", plain_titles)
     return {"version": "1", "parallel_read_safe": True}

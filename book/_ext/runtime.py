@@ -32,6 +32,14 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def threads() -> int:
+    """How many threads NumPy may use, as its library reads it from the environment."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(name, "").isdigit():
+            return int(os.environ[name])
+    return cores()
+
+
 def versions() -> dict[str, str]:
     """Name and version of Python and of each library that is installed."""
     found = {"Python": platform.python_version()}
@@ -45,7 +53,7 @@ def versions() -> dict[str, str]:
 
 def fingerprint(package: Path) -> str:
     """Twelve hex digits that change when a page's output may change although its notebook has not."""
-    digest = hashlib.sha256(repr((cores(), sorted(versions().items()))).encode())
+    digest = hashlib.sha256(repr((cores(), threads(), sorted(versions().items()))).encode())
     for path in sorted(p for p in package.rglob("*") if p.is_file()):
         name = path.relative_to(package).as_posix()
         if not any(part in name for part in NOT_SHOWN):
@@ -73,13 +81,21 @@ def day(when: float) -> str:
     return f"{date.day} {date:%B %Y}"
 
 
+def place() -> str:
+    """Where it ran: ``2 CPU cores, with one thread``."""
+    return f"{_several(cores(), 'CPU core')}, with {_several(threads(), 'thread')}"
+
+
+def _several(n: int, what: str) -> str:
+    return f"one {what}" if n == 1 else f"{n} {what}s"
+
+
 def note(seconds: float, when: float) -> str:
     """The sentence under a title."""
-    count = cores()
     with_what = ", ".join(f"{name} {number}" for name, number in list(versions().items())[:3])
     return (
-        f"This page ran from top to bottom in {seconds:.0f} s on {count} CPU core{'s' * (count != 1)} "
-        f"({day(when)}; {with_what}). On a GPU: not measured."
+        f"This page ran from top to bottom in {seconds:.0f} s on {place()} ({day(when)}; {with_what}). "
+        "On a GPU: not measured."
     )
 
 
@@ -126,9 +142,8 @@ def _table(app: Sphinx, docname: str) -> list[nodes.Node]:
         body += _row([[link], [nodes.Text(f"{data['runtime']:.0f}")], [nodes.Text(day(data["mtime"]))]])
     group += [*(nodes.colspec(colwidth=1) for _ in range(3)), head, body]
     table += group
-    count = cores()
-    said = "; ".join(f"{name} {number}" for name, number in versions().items())
-    return [table, nodes.paragraph("", f"On {count} CPU core{'s' * (count != 1)}, with {said}.")]
+    said = ", ".join(f"{name} {number}" for name, number in versions().items())
+    return [table, nodes.paragraph("", f"On {place()}; {said}.")]
 
 
 def _row(cells) -> nodes.row:
