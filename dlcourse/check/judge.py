@@ -67,7 +67,10 @@ def judge(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]
     if all(row.passed for row in rows):
         return Report(exercise, rows, "right", seconds=seconds)
     if all(_unwritten(outcome) for outcome in outcomes):
-        return Report(exercise, rows, "not written", seconds=seconds)
+        # The template raises; what runs and gives None lacks a return.
+        silent = all(outcome.values is not None for outcome in outcomes)
+        note = f"`{exercise.name}` gives back nothing (None): is a `return` missing?" if silent else ""
+        return Report(exercise, rows, "not written", note=note, seconds=seconds)
     return Report(exercise, rows, "wrong", _recognise(exercise, cases, outcomes, rows), seconds=seconds)
 
 

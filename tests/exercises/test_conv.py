@@ -168,6 +168,15 @@ def test_messages_of_the_learned_filter_say_what_is_wrong():
     assert "expected at least 0.999" in str(report(exercise, alternatives_conv.learn_nothing))
 
 
+def test_a_missing_return_is_named():
+    def correlate(image, kernel):
+        alternatives_conv.correlate_torch(image, kernel)
+
+    found = report(exercises.get("conv.correlate"), correlate)
+    assert (found.points, found.verdict) == (0, "not written")
+    assert "is a `return` missing?" in str(found)
+
+
 def test_every_withheld_function_exists():
     for exercise in exercises.assignment("08_convolution"):
         for name in exercise.withhold:
