@@ -887,7 +887,8 @@ def _held_out(name, x, y, n_train, rng):
 
     Measured with the official solution over 200 seeds: the worst single run reached 0.985 on XOR and 0.944 on the
     digits (mean 0.997 and 0.969, standard deviation 0.004 and 0.009), the worst best-of-three 0.985 and 0.953.
-    Sigmoids and squared error get stuck on XOR once in 40 runs. A linear model stays below 0.7 there.
+    Over 40 seeds, sigmoids with squared error reached 0.995 and 0.964 at worst; over 20, a linear model 0.71 on XOR
+    at best.
     """
     order = rng.permutation(len(x))
     seen, new = order[:n_train], order[n_train:]
