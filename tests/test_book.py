@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -191,3 +192,64 @@ class TestRunTime:
         second = runtime.fingerprint(tmp_path)
         monkeypatch.setattr(runtime, "versions", lambda: {"NumPy": "0"})
         assert len({first, second, runtime.fingerprint(tmp_path)}) == 3
+
+
+def notebook(*cells: str) -> str:
+    """A page of code cells."""
+    made = [{"cell_type": "markdown", "id": "title", "metadata": {}, "source": "# A page"}]
+    for number, code in enumerate(cells):
+        plain = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+        made.append(plain | {"id": f"cell-{number}", "source": code})
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    return json.dumps({"cells": made, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5})
+
+
+@pytest.mark.slow
+class TestBuild:
+    """A small book with this book's configuration."""
+
+    @pytest.fixture
+    def small(self, tmp_path) -> Path:
+        shutil.copy(ROOT / "_config.yml", tmp_path)
+        for name in ("_ext", "_static", "_templates", "references.bib"):
+            copy = shutil.copytree if (ROOT / "book" / name).is_dir() else shutil.copy
+            (tmp_path / "book").mkdir(exist_ok=True)
+            copy(ROOT / "book" / name, tmp_path / "book" / name)
+        (tmp_path / "dlcourse").mkdir()
+        (tmp_path / "dlcourse/__init__.py").write_text("answer = 1\n")
+        (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: page\n")
+        (tmp_path / "page.ipynb").write_text(notebook("from dlcourse import answer\nprint('answer', answer)"))
+        return tmp_path
+
+    def build(self, folder: Path) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "jupyter_book.cli.main", "build", ".", "-W", "-n", "--keep-going"]
+        environment = os.environ | {"PYTHONPATH": str(folder)}
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
+
+    def test_a_page_runs_once_and_again_when_the_package_changes(self, small):
+        assert (run := self.build(small)).returncode == 0, run.stdout + run.stderr
+        page = small / "_build/html/page.html"
+        assert "answer 1" in page.read_text()
+        assert "Executed notebook" in run.stdout
+        again = self.build(small)
+        assert again.returncode == 0
+        assert "Executed notebook" not in again.stdout
+        (small / "dlcourse/__init__.py").write_text("answer = 2\n")
+        changed = self.build(small)
+        assert changed.returncode == 0, changed.stdout + changed.stderr
+        assert "answer 2" in page.read_text()
+
+    def test_a_failing_cell_fails_the_build(self, small):
+        (small / "page.ipynb").write_text(notebook("assert 1 == 2"))
+        run = self.build(small)
+        assert run.returncode != 0
+        assert "CellExecutionError" in run.stdout + run.stderr
+
+    def test_a_concept_without_a_section_fails_the_build(self, small):
+        (small / "book/concepts").mkdir()
+        (small / "book/concepts/page.yml").write_text("- concept: a thing\n  label: nowhere\n")
+        (small / "book/coverage.md").write_text("# Map\n\n```{concept-map}\n```\n")
+        (small / "_toc.yml").write_text("format: jb-book\nroot: page\nchapters:\n- file: book/coverage\n")
+        run = self.build(small)
+        assert run.returncode != 0
+        assert "undefined label: 'nowhere'" in run.stdout + run.stderr

@@ -33,7 +33,7 @@ def test_the_student_notebook_holds_no_solution(name):
     cells = {c["metadata"].get("nbgrader", {}).get("grade_id"): c for c in json.loads(text)["cells"]}
     for exercise in assignment(name):
         if not exercise.manual:
-            assert "YOUR CODE HERE" in cells[f"{exercise.grade_id}-answer"]["source"]
+            assert "YOUR CODE HERE" in "".join(cells[f"{exercise.grade_id}-answer"]["source"])
 
 
 @names

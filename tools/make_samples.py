@@ -17,6 +17,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -34,7 +36,7 @@ class Maker:
     def __init__(self, name: str):
         self.name, self.module = name, ASSIGNMENTS[name]
         self.exercises = [e for e in assignment(name) if not e.manual]
-        self.template = json.loads(student_notebook(ROOT, name))
+        self.template = _joined(student_notebook(ROOT, name))
         source = json.loads((ROOT / "solutions" / name / f"{name}.ipynb").read_text(encoding="utf-8"))
         self.solutions = {_id(c): _SOLUTION.sub("", "".join(c["source"])) for c in source["cells"] if _id(c)}
         self.others = Definitions(ROOT / "tests" / "exercises" / f"alternatives_{self.module}.py")
@@ -92,7 +94,7 @@ class Maker:
             "prints-rubbish": (self.filled(lambda i, e: self.official(i, e) + "\n" + _RUBBISH), set(ids)),
             "not-json": ("{'cells': [", None),
             "empty-file": ("", None),
-            "other-assignment": (json.loads(student_notebook(ROOT, other)), None),
+            "other-assignment": (_joined(student_notebook(ROOT, other)), None),
         }
 
 
@@ -141,6 +143,14 @@ def _into_body(source: str, line: str) -> str:
     return "\n".join([*lines[: at - 1], f"    {line}", *lines[at - 1 :]])
 
 
+def _joined(text: str) -> dict:
+    """A notebook as JSON whose sources are strings."""
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"])
+    return notebook
+
+
 def _id(cell: dict) -> str:
     return cell["metadata"].get("nbgrader", {}).get("grade_id", "")
 
@@ -156,7 +166,7 @@ def files() -> dict[Path, str]:
         maker = Maker(name)
         expected = {}
         for student, (content, right) in maker.samples().items():
-            text = content if isinstance(content, str) else json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+            text = content if isinstance(content, str) else nbformat.writes(nbformat.from_dict(content)) + "\n"
             path = f"{student}/{name}/{name}.ipynb" if k % 2 == 0 else f"{student}.ipynb"
             made[SAMPLES / name / path] = text
             points = {e.id: e.points if e.id in (right or ()) else 0 for e in maker.exercises}

@@ -15,7 +15,9 @@ from typing import Any
 
 from dlcourse.check.judge import Report, judge, not_written
 from dlcourse.check.probe import probe
+from dlcourse.check.withhold import withheld
 from dlcourse.exercises import PUBLIC_SEED, assignment, assignment_of, get
+from dlcourse.exercises import withheld as names_withheld
 
 __all__ = ["Report", "check", "hint", "progress"]
 
@@ -62,7 +64,9 @@ def check(id: str, answer: Any = _MISSING, *, seed: int = PUBLIC_SEED) -> Report
         report = not_written(exercise, note)
     else:
         cases = exercise.make_cases(seed)
-        report = judge(exercise, cases, [probe(answer, case.calls) for case in cases])
+        with withheld(names_withheld(assignment(assignment_of(exercise)))):
+            outcomes = [probe(answer, case.calls) for case in cases]
+        report = judge(exercise, cases, outcomes)
     _reports[exercise.id] = report
     return report
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dlcourse.check.probe import Outcome, probe
+from dlcourse.exercises import assignment, assignment_of, withheld
 from dlcourse.exercises.spec import Case, Exercise, Mistake
 
 
@@ -71,6 +72,12 @@ def judge(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]
         silent = all(outcome.values is not None for outcome in outcomes)
         note = f"`{exercise.name}` gives back nothing (None): is a `return` missing?" if silent else ""
         return Report(exercise, rows, "not written", note=note, seconds=seconds)
+    refused = [outcome.error or "" for outcome in outcomes if outcome.error_kind == "Withheld"]
+    if refused:
+        # Only names that we know are repeated: the words of an outcome are the student's.
+        named = [name for name in withheld(assignment(assignment_of(exercise))) if f"{name} is" in refused[0]]
+        note = f"it calls {named[0] if named else 'a function'}, which this assignment asks you to write"
+        return Report(exercise, rows, "withheld", note=note, seconds=seconds)
     return Report(exercise, rows, "wrong", _recognise(exercise, cases, outcomes, rows), seconds=seconds)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from collections.abc import Iterable
 
 from dlcourse.exercises.spec import PUBLIC_SEED, Exercise
 
@@ -13,7 +14,7 @@ ASSIGNMENTS = {
     "08_convolution": "conv",
 }
 
-__all__ = ["ASSIGNMENTS", "PUBLIC_SEED", "Exercise", "assignment", "assignment_of", "get"]
+__all__ = ["ASSIGNMENTS", "PUBLIC_SEED", "Exercise", "assignment", "assignment_of", "get", "withheld"]
 
 
 def assignment(name: str) -> tuple[Exercise, ...]:
@@ -44,6 +45,11 @@ def get(id: str) -> Exercise:
         return known[id]
     near = difflib.get_close_matches(str(id), known, n=3, cutoff=0.3) or sorted(known)
     raise ValueError(f"there is no exercise {id!r}; did you mean {', '.join(near)}?")
+
+
+def withheld(exercises: Iterable[Exercise]) -> tuple[str, ...]:
+    """All names that an assignment's exercises withhold: no answer comes from another's question."""
+    return tuple(sorted({name for exercise in exercises for name in exercise.withhold}))
 
 
 def assignment_of(exercise: Exercise) -> str:

@@ -87,7 +87,7 @@ class Exercise:
     compare : how results are judged.
     mistakes : wrong variants, each with the sentence that helps.
     hints : three, from a nudge to nearly the answer.
-    withhold : dotted names that are not there while this exercise is graded.
+    withhold : dotted names that are not there while this exercise's assignment is checked or graded.
     difficulty, importance : 1 to 5.
     minutes : for a student who has read the lecture.
     seconds : how long all cases together may take, in the grader.

@@ -7,22 +7,16 @@ only change the student's own answers.
 from __future__ import annotations
 
 import contextlib
-import importlib.abc
-import importlib.util
 import io
 import json
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from dlcourse.check.probe import Outcome, probe
+from dlcourse.check.withhold import forever
 from dlcourse.exercises.spec import Call
 from dlcourse.grading import wire
-
-
-class Withheld(RuntimeError):
-    """What an exercise asks for was called instead of written."""
 
 
 def run(source: str, target: str) -> None:
@@ -71,59 +65,6 @@ class _Null(io.TextIOBase):
         return len(text)
 
 
-def withhold(names: list[str]) -> None:
-    """Make calls of the named functions raise ``Withheld``, in modules imported already or later.
-
-    ``dlcourse`` itself needs no such patch: the sandbox's copy of it lacks the withheld functions altogether.
-    """
-    modules: dict[str, list[str]] = {}
-    for name in names:
-        module, _, attribute = name.rpartition(".")
-        modules.setdefault(module, []).append(attribute)
-    for module, attributes in modules.items():
-        if module in sys.modules:
-            _patch(sys.modules[module], attributes)
-    sys.meta_path.insert(0, _PatchingFinder(modules))
-
-
-class _PatchingFinder(importlib.abc.MetaPathFinder):
-    def __init__(self, modules: dict[str, list[str]]):
-        self.modules = modules
-        self.busy: set[str] = set()
-
-    def find_spec(self, fullname, path=None, target=None):
-        if fullname not in self.modules or fullname in self.busy:
-            return None
-        self.busy.add(fullname)
-        try:
-            spec = importlib.util.find_spec(fullname)
-        finally:
-            self.busy.discard(fullname)
-        if spec is None or spec.loader is None:
-            return None
-        load, attributes = spec.loader.exec_module, self.modules[fullname]
-
-        def exec_module(module):
-            load(module)
-            _patch(module, attributes)
-
-        spec.loader.exec_module = exec_module
-        return spec
-
-
-def _patch(module: Any, attributes: list[str]) -> None:
-    for attribute in attributes:
-        if hasattr(module, attribute):
-            setattr(module, attribute, _refuse(f"{module.__name__}.{attribute}"))
-
-
-def _refuse(name: str):
-    def withheld(*args, **kwargs):
-        raise Withheld(f"{name} is not available while this exercise is graded: the exercise asks you to write it")
-
-    return withheld
-
-
 def main() -> None:
     """Start the kernel of the sandbox: limits first, then what is withheld, then ipykernel."""
     import resource
@@ -131,7 +72,7 @@ def main() -> None:
     settings = json.loads(os.environ.pop("DLCOURSE_KERNEL", "{}"))
     for name, value in settings.get("rlimits", {}).items():
         resource.setrlimit(getattr(resource, name), (value, value))
-    withhold(settings.get("withhold", []))
+    forever(settings.get("withhold", []))
     from ipykernel.kernelapp import launch_new_instance
 
     launch_new_instance()

@@ -44,7 +44,10 @@ class Course:
             raise CourseError(
                 f"{path} is not there: run this in the course's folder, or generate it with `dlcourse release {name}`"
             )
-        return Assignment(name, made, json.loads(path.read_text(encoding="utf-8")))
+        template = json.loads(path.read_text(encoding="utf-8"))
+        for cell in template["cells"]:
+            cell["source"] = "".join(cell["source"])
+        return Assignment(name, made, template)
 
     def seed(self) -> int:
         """The secret seed: made once, kept beside the gradebook, readable by its owner only."""
@@ -72,7 +75,7 @@ class Assignment:
 
     @cached_property
     def withhold(self) -> tuple[str, ...]:
-        return tuple(sorted({name for exercise in self.exercises for name in exercise.withhold}))
+        return exercises.withheld(self.exercises)
 
     @property
     def notebook_name(self) -> str:

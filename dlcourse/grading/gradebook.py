@@ -74,7 +74,7 @@ def prepare(gradebook: Gradebook, of: Assignment) -> None:
                 gradebook.update_or_create_grade_cell(name, *where, max_score=points, cell_type=kind)
             if flags.get("solution"):
                 gradebook.update_or_create_solution_cell(name, *where)
-            source = "".join(cell["source"])
+            source = cell["source"]
             gradebook.update_or_create_source_cell(
                 name, *where, cell_type=kind, source=source, locked=bool(flags.get("locked"))
             )
@@ -99,8 +99,8 @@ def record(gradebook: Gradebook, of: Assignment, student: str, result: Result) -
 
 def written(of: Assignment, result: Result) -> set[str]:
     """The ids of the text exercises that the student has written something for."""
-    template = {_id(cell): "".join(cell["source"]).strip() for cell in of.template["cells"]}
-    sent = {_id(cell): "".join(cell["source"]).strip() for cell in result.notebook.get("cells", ())}
+    template = {_id(cell): cell["source"].strip() for cell in of.template["cells"]}
+    sent = {_id(cell): cell["source"].strip() for cell in result.notebook.get("cells", ())}
     texts = [exercise for exercise in of.exercises if exercise.manual]
     return {e.id for e in texts if sent.get(e.grade_id) and sent[e.grade_id] != template.get(e.grade_id)}
 

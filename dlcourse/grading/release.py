@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from pathlib import Path
@@ -20,9 +19,10 @@ from traitlets.config import Config
 
 from dlcourse.exercises import ASSIGNMENTS
 from dlcourse.grading.course import CourseError
+from dlcourse.grading.nbgrader_steps import KeepRunning
 
 SETUP_ID = "setup"
-_STEPS = (LockCells, ClearSolutions, ClearOutput, ClearHiddenTests, ClearMarkScheme, ComputeChecksums)
+_STEPS = (LockCells, ClearSolutions, KeepRunning, ClearOutput, ClearHiddenTests, ClearMarkScheme, ComputeChecksums)
 _URL = re.compile(r'^repository = "([^"]+)"', re.MULTILINE)
 _SETUP = """\
 # Set-up: on Colab this installs dlcourse and nothing that is there already; elsewhere it does nothing.
@@ -93,7 +93,7 @@ def _refresh(path: Path, root: Path) -> None:
 
 
 def _text(notebook: nbformat.NotebookNode) -> str:
-    return json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
 
 
 def _replace(path: Path, text: str) -> None:

@@ -134,7 +134,7 @@ def arrange(data: bytes, of: Assignment, limits: Limits) -> Plan:
                 plan.notes.append(f"the cell {grade_id} had become a {cell['type']} cell; it is read as before")
         else:
             plan.cells.append(copy.deepcopy(slot.cell))
-            if cell["source"].strip() != _source(slot.cell).strip():
+            if cell["source"].strip() != slot.cell["source"].strip():
                 plan.notes.append(f"the check cell {grade_id} had been changed; the original is used")
     for grade_id, slot in own.items():
         if grade_id not in last:
@@ -187,11 +187,6 @@ def is_check(cell: dict[str, Any]) -> bool:
     """Whether a cell of a plan is one of ours that only calls ``check``: the judge takes its place."""
     flags = cell["metadata"].get("nbgrader", {})
     return bool(flags.get("grade")) and not flags.get("solution")
-
-
-def _source(cell: dict[str, Any]) -> str:
-    source = cell["source"]
-    return "".join(source) if isinstance(source, list) else source
 
 
 def _filled(slot: Slot, source: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).resolve().parent.parent
 
 # What the agent needs of the floors above the topics; everything else of them stays outside.
 _KEEP = {
-    "check": ("probe.py",),
+    "check": ("probe.py", "withhold.py"),
     "exercises": ("spec.py", "compare.py"),
     "grading": ("agent.py", "wire.py"),
 }
@@ -37,8 +37,6 @@ def hint(id):
 def progress(name=None):
     return Note("points are counted by the grader")
 '''
-
-_GONE = "{name} is not available while this assignment is graded: the assignment asks you to write it"
 
 
 def build(folder: Path, withhold: Iterable[str]) -> Path:
@@ -92,10 +90,9 @@ def _remove(package: Path, dotted: str) -> None:
 
 
 def _refusal(dotted: str, name: str) -> ast.stmt:
-    message = _GONE.format(name=dotted)
     source = (
         f"def {name}(*args, **kwargs):\n"
-        f"    from dlcourse.grading.agent import Withheld\n"
-        f"    raise Withheld({message!r})\n"
+        f"    from dlcourse.check.withhold import refusal\n"
+        f"    return refusal({dotted!r})(*args, **kwargs)\n"
     )
     return ast.parse(source).body[0]
