@@ -222,7 +222,8 @@ class TestBuild:
         return tmp_path
 
     def build(self, folder: Path) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "jupyter_book.cli.main", "build", ".", "-W", "-n", "--keep-going"]
+        program = "from jupyter_book.cli.main import main; main()"
+        command = [sys.executable, "-c", program, "build", ".", "-W", "-n", "--keep-going"]
         environment = os.environ | {"PYTHONPATH": str(folder)}
         return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, env=environment)
 
