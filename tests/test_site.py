@@ -10,7 +10,6 @@ import os
 import re
 import shutil
 from copy import copy
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -21,10 +20,9 @@ ROOT = Path(__file__).parent.parent
 SITE = Path(os.environ.get("DLCOURSE_SITE") or ROOT / "_build" / "html").resolve()
 
 bs4 = pytest.importorskip("bs4", reason="needs the extra `book`")
-pytestmark = [
-    pytest.mark.skipif(not (SITE / "book/preface.html").is_file(), reason=f"no website in {SITE}: run `make book`"),
-    pytest.mark.xdist_group("site"),  # one worker, so one browser
-]
+pytestmark = pytest.mark.skipif(
+    not (SITE / "book/preface.html").is_file(), reason=f"no website in {SITE}: run `make book`"
+)
 
 PAGES = sorted(p.relative_to(SITE).as_posix() for p in SITE.rglob("*.html") if "_static" not in p.parts)
 CHAPTERS = [page for page in PAGES if page.startswith("notebooks/")]
@@ -229,19 +227,7 @@ SIDEWAYS = """
 
 READY = "async () => { await document.fonts.ready; if (window.MathJax?.startup) await MathJax.startup.promise; }"
 THEME = "mode => { document.documentElement.dataset.mode = mode; document.documentElement.dataset.theme = mode; }"
-WIDTHS = (360, 1280)
-
-
-@dataclass
-class Visit:
-    """What happened while a page was open."""
-
-    requests: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
-    maths: list[str] = field(default_factory=list)
-    sideways: dict[int, list[str]] = field(default_factory=dict)
-    contrast: dict[str, list[str]] = field(default_factory=dict)
+HEAVIEST = 600_000  # bytes on the wire for a first visit, besides the page's own text and pictures
 
 
 @pytest.fixture(scope="module")
@@ -257,65 +243,39 @@ def browser():
         chromium.close()
 
 
-@pytest.fixture(scope="module")
-def visits(browser) -> dict[str, Visit]:
-    """Open every page once: desktop, then phone, light, then dark."""
-    made = {}
-    context = browser.new_context(color_scheme="light", reduced_motion="reduce")
-    for name in READ:
-        visit, page = Visit(), context.new_page()
-        page.on("request", lambda request, visit=visit: visit.requests.append(request.url))
-        page.on("requestfailed", lambda request, visit=visit: visit.failed.append(request.url))
-        page.on("pageerror", lambda error, visit=visit: visit.said.append(str(error)))
-        page.on("console", lambda m, visit=visit: visit.said.extend([m.text] if m.type == "error" else []))
-        page.set_viewport_size({"width": 1280, "height": 900})
-        page.goto((SITE / name).as_uri(), wait_until="load")
-        page.evaluate(READY)
-        visit.maths = page.evaluate(MATHS)
-        page.add_style_tag(content="* { transition: none !important; animation: none !important }")
-        for mode in ("light", "dark"):
-            page.evaluate(THEME, mode)
-            visit.contrast[mode] = page.evaluate(CONTRAST)
-        for width in WIDTHS:
-            page.set_viewport_size({"width": width, "height": 800})
-            visit.sideways[width] = page.evaluate(SIDEWAYS)
-        page.close()
-        made[name] = visit
-    context.close()
-    return made
+def weight(urls: list[str]) -> int:
+    """Bytes of style sheets, scripts and fonts, compressed as a server sends them."""
+    files = {Path(unquote(urlsplit(url).path)) for url in urls if url.startswith("file:")}
+    return sum(len(gzip.compress(f.read_bytes())) for f in files if f.suffix in (".js", ".css", ".woff", ".woff2"))
 
 
 @pytest.mark.browser
-@pytest.mark.parametrize("page", READ)
-class TestBrowser:
-    """What a reader meets."""
-
-    def test_no_request_leaves_the_site(self, visits, page):
-        allowed = ("file:", "data:", "blob:", "about:")
-        assert [url for url in visits[page].requests if not url.startswith(allowed)] == []
-
-    def test_every_request_succeeds(self, visits, page):
-        assert visits[page].failed == []
-
-    def test_no_errors_in_the_console(self, visits, page):
-        assert visits[page].said == []
-
-    def test_maths_is_typeset(self, visits, page):
-        assert visits[page].maths == []
-
-    @pytest.mark.parametrize("width", WIDTHS)
-    def test_no_scrolling_sideways(self, visits, page, width):
-        assert visits[page].sideways[width] == []
-
-    @pytest.mark.parametrize("mode", ["light", "dark"])
-    def test_text_can_be_read(self, visits, page, mode):
-        assert visits[page].contrast[mode] == []
-
-    def test_a_first_visit_is_light(self, visits, page):
-        """Style sheets, scripts and fonts, compressed as a server sends them: below 600 kB with formulas."""
-        files = {Path(unquote(urlsplit(url).path)) for url in visits[page].requests if url.startswith("file:")}
-        size = sum(len(gzip.compress(f.read_bytes())) for f in files if f.suffix in (".js", ".css", ".woff", ".woff2"))
-        assert size < 600_000
+@pytest.mark.parametrize("name", READ)
+def test_a_reader_meets_no_defect(browser, name):
+    """Open the page once, as a desktop and a phone, light and dark, and collect everything that is wrong with it."""
+    requests: list[str] = []
+    wrong: dict[str, list] = {"failed": [], "errors": []}
+    context = browser.new_context(color_scheme="light", reduced_motion="reduce")
+    page = context.new_page()
+    page.on("request", lambda request: requests.append(request.url))
+    page.on("requestfailed", lambda request: wrong["failed"].append(request.url))
+    page.on("pageerror", lambda error: wrong["errors"].append(str(error)))
+    page.on("console", lambda m: wrong["errors"].extend([m.text] if m.type == "error" else []))
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto((SITE / name).as_uri(), wait_until="load")
+    page.evaluate(READY)
+    wrong["maths"] = page.evaluate(MATHS)
+    page.add_style_tag(content="* { transition: none !important; animation: none !important }")
+    for mode in ("light", "dark"):
+        page.evaluate(THEME, mode)
+        wrong[f"contrast, {mode}"] = page.evaluate(CONTRAST)
+    for width in (360, 1280):
+        page.set_viewport_size({"width": width, "height": 800})
+        wrong[f"sideways at {width}"] = page.evaluate(SIDEWAYS)
+    context.close()
+    wrong["remote"] = [url for url in requests if not url.startswith(("file:", "data:", "blob:", "about:"))]
+    wrong["heavy"] = [f"{weight(requests)} bytes"] if weight(requests) > HEAVIEST else []
+    assert {what: found for what, found in wrong.items() if found} == {}
 
 
 @pytest.mark.browser
