@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-INSTALL = $(BIN)/uv pip install --quiet --python $(BIN)/python --editable '.[dev]'
+PACKAGE = --editable '.[dev]'
 PAGES   = _build/html/index.html
 
 # NumPy's and torch's thread pools fight over the cores; one thread each is faster.
@@ -14,6 +14,9 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 export MKL_NUM_THREADS ?= 1
 export PYTHONHASHSEED ?= 0
+# uv trusts what the system trusts, as pip and the browser do (two names: of its newer and its older versions).
+export UV_SYSTEM_CERTS ?= 1
+export UV_NATIVE_TLS ?= 1
 # Real data beside the checkout, where there is some; else the readers' cache (see dlcourse.data).
 ifneq ($(wildcard ../shared/data),)
 export DLCOURSE_DATA ?= $(abspath ../shared/data)
@@ -33,7 +36,10 @@ $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(INSTALL) --constraint constraints.txt || { echo "constraints.txt does not fit this Python: installing the newest that do"; $(INSTALL); }
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(PACKAGE) \
+	  || $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE) \
+	  || { echo "constraints.txt does not fit this Python: installing the newest that do"; \
+	       $(BIN)/python -m pip install --quiet $(PACKAGE); }
 	touch $@
 
 release: setup

@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.xdist_group("co
 
 
 def uv(*arguments: str, check: bool = True) -> subprocess.CompletedProcess:
-    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "never", "UV_SYSTEM_CERTS": "1", "UV_NATIVE_TLS": "1"}
     command = [sys.executable, "-m", "uv", *arguments]
     return subprocess.run(command, check=check, capture_output=True, text=True, env=environment, timeout=900)
 
