@@ -56,7 +56,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 
 test: setup lint book
-	$(BIN)/pytest -n 2 --dist loadgroup tests
+	$(BIN)/pytest -n 2 --dist loadfile tests
 	$(BIN)/pytest --nbval-lax --nbval-cell-timeout 120 -n 2 --dist loadfile notebooks/*.ipynb
 	$(BIN)/python tools/grade_samples.py
 

@@ -21,7 +21,7 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).resolve().parent.parent
 PINS = ROOT / "tests" / "colab_versions.txt"
 ASSIGNMENTS = {"02_backprop": "perfect/02_backprop/02_backprop.ipynb", "08_convolution": "perfect.ipynb"}
-pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.xdist_group("colab")]
+pytestmark = [pytest.mark.slow, pytest.mark.network]
 
 
 def uv(*arguments: str, check: bool = True) -> subprocess.CompletedProcess:

@@ -26,8 +26,6 @@ from hypothesis import strategies as st
 
 from dlcourse import data
 
-pytestmark = pytest.mark.xdist_group("data")  # one worker, so that torchvision is imported once
-
 REPOSITORY = Path(__file__).parent.parent
 FILES = data._IDX_SETS["mnist"].md5
 LOAD_MNIST = "print(data.load('mnist'))"

@@ -41,4 +41,4 @@ class Limits:
     output_bytes: int = MIB
     output_messages: int = 2000
     disk: int = 256 * MIB
-    notebook_bytes: int = 20 * MIB
+    notebook_bytes: int = 20_000_000

@@ -111,7 +111,7 @@ def test_what_is_no_submission_is_refused_in_words(data, reason, assignment, lim
 
 
 def test_a_large_file_is_refused_unread(assignment, limits):
-    with pytest.raises(Refused, match=r"100 MB.*at most 21 MB"):
+    with pytest.raises(Refused, match=r"100 MB.*at most 20 MB"):
         arrange(b" " * 100_000_000 + b"x", assignment, limits)
 
 
