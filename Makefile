@@ -32,11 +32,12 @@ course: setup release book grade
 setup: $(READY)
 	@sh tools/system.sh
 
+# Compiled at once: in the sandbox, where nothing can be written, every kernel would compile anew.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "Python 3.10 or newer is needed: make PYTHON=python3.11")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt $(PACKAGE) \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --constraint constraints.txt $(PACKAGE) \
 	  || $(BIN)/python -m pip install --quiet --constraint constraints.txt $(PACKAGE) \
 	  || { echo "constraints.txt does not fit this Python: installing the newest that do"; \
 	       $(BIN)/python -m pip install --quiet $(PACKAGE); }

@@ -2,7 +2,7 @@
 
     python benchmarks/conv.py                              # prints a table
     python benchmarks/conv.py --write book/results/conv.md # writes it too
-    python benchmarks/conv.py --blas default SkylakeX      # once more with other matrix kernels of OpenBLAS
+    python benchmarks/conv.py --blas default Haswell       # once more with other matrix kernels of OpenBLAS
 
 Float32, one thread, CPU time. The runs of the peers are interleaved; times are medians, and a ratio is the median of
 the rounds' ratios. The loops are run on one small image and scaled by the number of multiply-adds.
@@ -21,6 +21,11 @@ from pathlib import Path
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"  # read when NumPy is imported, so before that
+# OpenBLAS chooses its kernels for this processor, whatever the environment says of another, unless --blas names some.
+for variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+    os.environ.pop(variable, None)
+if "DLCOURSE_BLAS" in os.environ:
+    os.environ["OPENBLAS_CORETYPE"] = os.environ["DLCOURSE_BLAS"]
 
 import numpy as np  # noqa: E402
 import threadpoolctl  # noqa: E402
@@ -156,8 +161,8 @@ def main() -> None:
         command += ["--no-loops"] * arguments.no_loops
         parts = []
         for name in arguments.blas:
-            environment = {**os.environ, **({} if name == "default" else {"OPENBLAS_CORETYPE": name})}
-            title = "" if name == "default" else f"With `OPENBLAS_CORETYPE={name}`:\n\n"
+            environment = {**os.environ, **({} if name == "default" else {"DLCOURSE_BLAS": name})}
+            title = "" if name == "default" else f"With OpenBLAS's kernels for {name}:\n\n"
             done = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
             parts.append(title + done.stdout)
         text = "\n".join(parts)

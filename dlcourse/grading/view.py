@@ -4,6 +4,7 @@ that an assignment asks for are not in it."""
 from __future__ import annotations
 
 import ast
+import compileall
 import hashlib
 import shutil
 import tempfile
@@ -51,6 +52,7 @@ def build(folder: Path, withhold: Iterable[str]) -> Path:
     (target / "cli.py").unlink(missing_ok=True)
     for name in withhold:
         _remove(target, name)
+    compileall.compile_dir(target, quiet=2)
     return folder
 
 

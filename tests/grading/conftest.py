@@ -88,7 +88,7 @@ def assignment() -> Assignment:
 
 @pytest.fixture
 def limits() -> Limits:
-    return Limits(cell_seconds=30, cpu_seconds=4, total_seconds=120, start_seconds=60)
+    return Limits(cell_seconds=30, cpu_seconds=6, total_seconds=120, start_seconds=60)
 
 
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not on this machine")
