@@ -21,10 +21,10 @@ def headline(report: Report) -> str:
     """The first line: mark, id, points, and how many cases passed."""
     exercise = report.exercise
     if exercise.manual:
-        return f"{exercise.id}: {exercise.points} points, graded by a person"
+        return f"{exercise.id}: {_count(exercise.points, 'point')}, graded by a person"
     right = sum(row.passed for row in report.cases)
-    said = f"{report.points} of {exercise.points} points"
-    counted = f", {right} of {len(report.cases)} cases right" if report.cases else ""
+    said = f"{report.points} of {_count(exercise.points, 'point')}"
+    counted = f", {right} of {_count(len(report.cases), 'case')} right" if report.cases else ""
     verdict = "" if report.verdict in ("right", "wrong") else f", {report.verdict}"
     return f"{_MARK[report.passed]} {exercise.id}: {said}{counted}{verdict}"
 
@@ -67,6 +67,10 @@ def page(report: Report) -> str:
         table = f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
     below = "".join(f"<p style='margin:0.4em 0'>{escape(line)}</p>" for line in advice(report))
     return f"<div style='{_STYLE}'><strong>{escape(headline(report))}</strong>{table}{below}</div>"
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def words(name: str) -> str:
