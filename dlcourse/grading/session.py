@@ -32,6 +32,7 @@ from dlcourse.grading import limits as verdicts
 from dlcourse.grading import sandbox, wire
 from dlcourse.grading.limits import Limits
 
+_GRACE = 5.0
 _OUTPUTS = ("stream", "display_data", "execute_result", "error")
 
 
@@ -144,16 +145,20 @@ class Session:
         )
 
     def _wait_until_ready(self) -> None:
+        """Until both channels have brought a message: what is published before we have subscribed is lost."""
         until = min(self.deadline, time.monotonic() + self.limits.start_seconds)
-        while time.monotonic() < until:
+        replied = published = False
+        while not (replied and published):
             self._check_alive()
-            asked = self.client.kernel_info()
+            if time.monotonic() > until:
+                self._kill(verdicts.TIME)
+            self.client.kernel_info()
             with contextlib.suppress(Empty):
-                while True:
-                    reply = self.client.get_shell_msg(timeout=0.5)
-                    if reply["parent_header"].get("msg_id") == asked:
-                        return
-        self._kill(verdicts.TIME)
+                self.client.get_shell_msg(timeout=0.5)
+                replied = True
+            with contextlib.suppress(Empty):
+                self.client.get_iopub_msg(timeout=0.2)
+                published = True
 
     def run_cell(self, code: str, seconds: float | None = None) -> CellRun:
         """Execute a cell of the student's and collect what it shows.
@@ -177,8 +182,9 @@ class Session:
         self._cpu_until = self._cpu_used + self.limits.cpu_seconds
         asked = self.client.execute(code, store_history=False, allow_stdin=False, stop_on_error=False)
         size = messages = 0
-        replied = idle = False
-        while not (replied and idle):
+        replied, idle = None, False
+        # The word that the kernel is idle can be lost in a flood of output; the reply cannot.
+        while not (replied and (idle or time.monotonic() > replied + _GRACE)):
             self._check_alive()
             if time.monotonic() > until:
                 self._kill(verdicts.TIME)
@@ -190,7 +196,7 @@ class Session:
                     continue
                 kind, content = message.get("msg_type"), message.get("content", {})
                 if channel is self.client.shell_channel:
-                    replied = replied or kind == "execute_reply"
+                    replied = time.monotonic() if kind == "execute_reply" else replied
                 elif kind == "status":
                     idle = idle or content.get("execution_state") == "idle"
                 elif run is not None and kind in _OUTPUTS:
