@@ -71,6 +71,13 @@ def test_a_notebook_is_kept_without_outputs_and_with_readable_ids(path):
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda path: path.stem)
+def test_a_lecture_links_to_its_exercises_in_colab_and_here(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("https://colab.research.google.com/") == text.count(release.colab_url(ROOT)) > 0
+    assert f"(exercises/{path.stem}/{path.name})" in text
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("notebooks/*.ipynb")), ids=lambda path: path.stem)
 def test_a_lectures_cells_are_short(path):
     cells = nbformat.read(path, as_version=4).cells
     long = {cell.id: cell.source.count("\n") + 1 for cell in cells if cell.cell_type == "code"}

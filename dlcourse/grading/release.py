@@ -24,6 +24,7 @@ from dlcourse.grading.nbgrader_steps import KeepRunning
 SETUP_ID = "setup"
 _STEPS = (LockCells, ClearSolutions, KeepRunning, ClearOutput, ClearHiddenTests, ClearMarkScheme, ComputeChecksums)
 _URL = re.compile(r'^repository = "([^"]+)"', re.MULTILINE)
+_COLAB = re.compile(r"https://colab\.research\.google\.com/github/[^/\s]+/[^/\s]+/blob/main/")
 _SETUP = """\
 # Set-up: on Colab this installs dlcourse and nothing that is there already; elsewhere it does nothing.
 import importlib.util
@@ -84,11 +85,20 @@ def setup_source(root: Path, source: str) -> str:
     return (setup + "\n" + "\n".join(own)).strip()
 
 
+def colab_url(root: Path) -> str:
+    """Where Colab opens the repository's files."""
+    return (
+        repository_url(root).replace("https://github.com/", "https://colab.research.google.com/github/") + "/blob/main/"
+    )
+
+
 def _refresh(path: Path, root: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.get("id") == SETUP_ID:
             cell.source = setup_source(root, cell.source)
+        elif cell.cell_type == "markdown":
+            cell.source = _COLAB.sub(colab_url(root), cell.source)
     _replace(path, _text(notebook))
 
 

@@ -72,6 +72,8 @@ class Session:
         self.verdict = ""
 
     def __enter__(self) -> Session:
+        self._stack = contextlib.ExitStack()
+        self.group = self._stack.enter_context(sandbox.counted(2 * self.limits.processes)) if self.walled else None
         # Short: a socket's path has at most 107 characters.
         self.folder = Path(tempfile.mkdtemp(prefix="dlc-", dir="/tmp" if os.path.isdir("/tmp") else None))
         try:
@@ -90,6 +92,7 @@ class Session:
                 self.manager.shutdown_kernel(now=True)
         if hasattr(self, "context"):
             self.context.destroy(linger=0)
+        self._stack.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _start(self) -> None:
@@ -137,6 +140,7 @@ class Session:
                 "read_only": [str(self.inputs)],
                 "writable": [str(self.answers)],
                 "disk": self.limits.disk,
+                "group": str(self.group or ""),
                 "variables": variables,
             }
             metadata = {"kernel_provisioner": {"provisioner_name": "dlcourse-sandbox", "config": config}}
