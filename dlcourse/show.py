@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Callable
 
 
@@ -26,14 +28,17 @@ class Source:
 
 def source(*functions: Callable, docstring: bool = False) -> Source:
     """The source of ``functions``, without their docstrings unless ``docstring`` is set."""
-    parts = []
-    for function in functions:
-        code = inspect.getsource(function)
-        doc = function.__doc__
-        if doc and not docstring:
-            start = code.index(doc)
-            opening = code.rindex("\n", 0, start) + 1
-            closing = code.index("\n", start + len(doc)) + 1
-            code = code[:opening] + code[closing:].lstrip("\n")
-        parts.append(inspect.cleandoc("\n" + code) if code.startswith(" ") else code.rstrip())
-    return Source("\n\n\n".join(parts))
+    return Source("\n\n\n".join(_code(function, docstring) for function in functions))
+
+
+def _code(function: Callable, docstring: bool) -> str:
+    code = textwrap.dedent(inspect.getsource(function)).rstrip()
+    node = ast.parse(code).body[0]
+    if docstring or ast.get_docstring(node) is None:
+        return code
+    # By its place in the source: since Python 3.13 the text of ``__doc__`` is not the text in the file.
+    doc, lines = node.body[0], code.splitlines()
+    after = lines[doc.end_lineno :]
+    while after and not after[0].strip():
+        after.pop(0)
+    return "\n".join(lines[: doc.lineno - 1] + after)

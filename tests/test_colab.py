@@ -30,6 +30,15 @@ def uv(*arguments: str, check: bool = True) -> subprocess.CompletedProcess:
     return subprocess.run(command, check=check, capture_output=True, text=True, env=environment, timeout=900)
 
 
+def stock_python() -> str:
+    """A Python of Colab's version, on the path or of pyenv's; else the one that runs this."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    for python in ["python3.13", *map(str, sorted(pyenv.glob("versions/3.13*/bin/python")))]:
+        if shutil.which(python) and not subprocess.run([python, "-c", "import ssl"], capture_output=True).returncode:
+            return shutil.which(python)
+    return sys.executable
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
@@ -42,8 +51,7 @@ def wheel(tmp_path_factory) -> Path:
 def colab(tmp_path_factory) -> Path:
     """The Python of an environment with Colab's packages; of Colab's version where this machine has that."""
     folder = tmp_path_factory.mktemp("colab") / "env"
-    if uv("venv", "--seed", "--python", "3.13", str(folder), check=False).returncode:
-        uv("venv", "--seed", "--python", sys.executable, str(folder))
+    uv("venv", "--seed", "--python", stock_python(), str(folder))
     python = folder / "bin" / "python"
     wanted = (
         "numpy",
