@@ -58,7 +58,7 @@ lint: setup
 
 test: setup lint book
 	$(BIN)/pytest -n 2 --dist loadfile tests
-	$(BIN)/pytest --nbval-lax --nbval-cell-timeout 120 -n 2 --dist loadfile notebooks/*.ipynb
+	$(BIN)/pytest --nbval-lax --nbval-cell-timeout 120 -n 2 --dist loadfile notebooks/*.ipynb solutions/*/*.ipynb
 	$(BIN)/python tools/grade_samples.py
 
 bench: setup
