@@ -25,7 +25,8 @@ def run(source: str, target: str) -> None:
 
     request = wire.decode(Path(source).read_bytes())
     namespace = get_ipython().user_ns
-    with _Silence():
+    # What the student's functions print while they are probed could only repeat the inputs.
+    with contextlib.redirect_stdout(_Null()), contextlib.redirect_stderr(_Null()):
         if request["name"] not in namespace:
             answer: Any = {"missing": True}
         else:
@@ -46,18 +47,6 @@ def _calls(case: list) -> list[Call]:
 
 def _pack(outcome: Outcome) -> dict[str, Any]:
     return {"values": outcome.values, "error": outcome.error, "kind": outcome.error_kind, "seconds": outcome.seconds}
-
-
-class _Silence:
-    """Throws away what the student's functions print while they are probed: it could only repeat the inputs."""
-
-    def __enter__(self):
-        self._stack = contextlib.ExitStack()
-        self._stack.enter_context(contextlib.redirect_stdout(_Null()))
-        self._stack.enter_context(contextlib.redirect_stderr(_Null()))
-
-    def __exit__(self, *error):
-        self._stack.close()
 
 
 class _Null(io.TextIOBase):

@@ -8,7 +8,6 @@ import json
 import multiprocessing
 import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -18,9 +17,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from dlcourse.grading import feedback, gradebook, sandbox
-from dlcourse.grading.course import Assignment, Course, CourseError
+from dlcourse.grading.course import Assignment, Course, CourseError, write_whole
 from dlcourse.grading.grade import Result, grade
 from dlcourse.grading.limits import Limits
+from dlcourse.grading.submission import too_large
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,7 @@ def grade_file(found: Found, assignment: Assignment, seed: int, limits: Limits, 
         with open(found.path, "rb") as file:
             data = file.read(limits.notebook_bytes + 1)
         if len(data) > limits.notebook_bytes:
-            size, most = found.path.stat().st_size / 1e6, limits.notebook_bytes / 1e6
-            why = f"the file has {size:.0f} MB; at most {most:.0f} MB are read (clear the outputs and hand in again)"
-            return Result(assignment.name, "", refused=why)
+            return Result(assignment.name, "", refused=too_large(found.path.stat().st_size, limits))
         return grade(data, assignment, seed, limits, walled=walled)
     except Exception as error:
         return Result(
@@ -142,7 +140,7 @@ def run(
             gradebook.record(book, assignment, entry.student, result)
             _write_student(course, assignment, entry.student, result, output)
             done.append((entry.student, result))
-    _write(output / "grades.csv", table_csv(assignment, done))
+    write_whole(output / "grades.csv", table_csv(assignment, done))
     return done
 
 
@@ -178,10 +176,10 @@ def _quiet_threads() -> None:
 
 
 def _write_student(course: Course, of: Assignment, student: str, result: Result, output: Path) -> None:
-    _write(output / "feedback" / f"{_file_name(student)}.html", feedback.page(of, student, result))
+    write_whole(output / "feedback" / f"{_file_name(student)}.html", feedback.page(of, student, result))
     if result.notebook:
         path = course.root / "autograded" / student / of.name / f"{of.notebook_name}.ipynb"
-        _write(path, json.dumps(result.notebook, indent=1, ensure_ascii=False) + "\n")
+        write_whole(path, json.dumps(result.notebook, indent=1, ensure_ascii=False) + "\n")
 
 
 def _file_name(student: str) -> str:
@@ -224,11 +222,3 @@ def table_text(of: Assignment, done: list[tuple[str, Result]]) -> str:
         said = said if len(said) <= 100 else said[:97] + "..."
         lines.append(f"{student:<{width}}  {result.score:>3g} of {most:>2g}  {said}")
     return "\n".join(lines)
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", newline="", delete=False) as file:
-        file.write(text)
-    os.chmod(file.name, 0o644)
-    Path(file.name).replace(path)

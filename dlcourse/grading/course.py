@@ -5,12 +5,22 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from dlcourse import exercises
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write ``text`` to a file that is never half written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", newline="", delete=False) as file:
+        file.write(text)
+    os.chmod(file.name, 0o644)
+    Path(file.name).replace(path)
 
 
 class CourseError(RuntimeError):

@@ -175,22 +175,18 @@ def _limit(exercise: Exercise, verdict: str) -> Report:
 def _executed(plan: submission.Plan, assignment: Assignment, run: _Run) -> dict[str, Any]:
     """The notebook as the student would see it run, in nbformat's JSON."""
     cells = []
-    tried = {e.id: at for at, exercises in plan.probes.items() for e in exercises}
+    by_grade_id = {exercise.grade_id: exercise.id for exercise in assignment.exercises}
     for i, cell in enumerate(plan.cells):
         cell = dict(cell)
         if cell["cell_type"] == "code":
             cell["execution_count"] = None
-            done = run.runs.get(i) or run.stopped.get(i)
+            done = run.runs.get(i)
             cell["outputs"] = [dict(output) for output in done.outputs] if done else []
             if done and done.verdict:
                 cell["outputs"].append(_stream(f"{done.verdict}: {_SENTENCES[done.verdict]}\n"))
             if submission.is_check(cell):
                 grade_id = cell["metadata"]["nbgrader"]["grade_id"]
-                cell["outputs"] = [
-                    _stream(f"{run.reports[e.id]}\n")
-                    for e in assignment.exercises
-                    if e.grade_id == grade_id and e.id in tried
-                ]
+                cell["outputs"] = [_stream(f"{run.reports[by_grade_id[grade_id]]}\n")]
         cells.append(cell)
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from pathlib import Path
 
 import nbformat
@@ -18,7 +17,7 @@ from nbgrader.preprocessors import (
 from traitlets.config import Config
 
 from dlcourse.exercises import ASSIGNMENTS
-from dlcourse.grading.course import CourseError
+from dlcourse.grading.course import CourseError, write_whole
 from dlcourse.grading.nbgrader_steps import KeepRunning
 
 SETUP_ID = "setup"
@@ -107,11 +106,6 @@ def _text(notebook: nbformat.NotebookNode) -> str:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write ``text`` unless it is there already; the file is never half written."""
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as file:
-        file.write(text)
-    Path(file.name).replace(path)
-    path.chmod(0o644)
+    """Write ``text`` unless it is there already."""
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_whole(path, text)

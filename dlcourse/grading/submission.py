@@ -58,10 +58,7 @@ def read(data: bytes, limits: Limits) -> list[dict[str, str]]:
     if not data.strip():
         raise Refused("the file is empty")
     if len(data) > limits.notebook_bytes:
-        raise Refused(
-            f"the file has {len(data) / 1e6:.0f} MB; at most {limits.notebook_bytes / 1e6:.0f} MB are read "
-            "(clear the outputs and hand in again)"
-        )
+        raise Refused(too_large(len(data), limits))
     try:
         tree = json.loads(data)
     except (ValueError, RecursionError):
@@ -72,6 +69,14 @@ def read(data: bytes, limits: Limits) -> list[dict[str, str]]:
     if len(cells) > MAX_CELLS:
         raise Refused(f"the notebook has {len(cells)} cells; at most {MAX_CELLS} are read")
     return [_cell(cell) for cell in cells if isinstance(cell, dict)]
+
+
+def too_large(size: int, limits: Limits) -> str:
+    """The sentence for a file of ``size`` bytes that is not read."""
+    most = limits.notebook_bytes
+    return (
+        f"the file has {size / 1e6:.0f} MB; at most {most / 1e6:.0f} MB are read (clear the outputs and hand in again)"
+    )
 
 
 def _cell(cell: dict[str, Any]) -> dict[str, str]:
