@@ -5,7 +5,7 @@ The notebook's check and the grader call the same ``judge``; only where the outc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from dlcourse.check.probe import Outcome, probe
@@ -59,11 +59,16 @@ class Report:
         return page(self)
 
 
-def judge(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]) -> Report:
-    """Judge the outcomes of ``cases``, which ``exercise.make_cases(seed)`` made."""
+def judge(
+    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome], probe: Callable[..., Outcome] = probe
+) -> Report:
+    """Judge the outcomes of ``cases``, which ``exercise.make_cases(seed)`` made.
+
+    ``probe`` tries the reference and the known mistakes on a case; who judges many answers remembers what it gave.
+    """
     if len(outcomes) != len(cases):
         raise ValueError(f"{exercise.id}: {len(outcomes)} outcomes for {len(cases)} cases")
-    rows = tuple(_row(exercise, case, outcome) for case, outcome in zip(cases, outcomes, strict=True))
+    rows = tuple(_row(exercise, case, outcome, probe) for case, outcome in zip(cases, outcomes, strict=True))
     seconds = sum(outcome.seconds for outcome in outcomes)
     if all(row.passed for row in rows):
         return Report(exercise, rows, "right", seconds=seconds)
@@ -78,7 +83,7 @@ def judge(exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome]
         named = [name for name in withheld(assignment(assignment_of(exercise))) if f"{name} is" in refused[0]]
         note = f"it calls {named[0] if named else 'a function'}, which this assignment asks you to write"
         return Report(exercise, rows, "withheld", note=note, seconds=seconds)
-    return Report(exercise, rows, "wrong", _recognise(exercise, cases, outcomes, rows), seconds=seconds)
+    return Report(exercise, rows, "wrong", _recognise(exercise, cases, outcomes, rows, probe), seconds=seconds)
 
 
 def not_written(exercise: Exercise, note: str = "") -> Report:
@@ -86,7 +91,7 @@ def not_written(exercise: Exercise, note: str = "") -> Report:
     return Report(exercise, (), "not written", note=note or f"`{exercise.name}` is not defined yet")
 
 
-def _row(exercise: Exercise, case: Case, outcome: Outcome) -> CaseReport:
+def _row(exercise: Exercise, case: Case, outcome: Outcome, probe: Callable[..., Outcome]) -> CaseReport:
     if outcome.values is None:
         return CaseReport(case.name, False, outcome.error or "no result")
     want = probe(exercise.reference, case.calls).values if exercise.compare.needs_reference else None
@@ -101,7 +106,11 @@ def _unwritten(outcome: Outcome) -> bool:
 
 
 def _recognise(
-    exercise: Exercise, cases: Sequence[Case], outcomes: Sequence[Outcome], rows: Sequence[CaseReport]
+    exercise: Exercise,
+    cases: Sequence[Case],
+    outcomes: Sequence[Outcome],
+    rows: Sequence[CaseReport],
+    probe: Callable[..., Outcome],
 ) -> str:
     """The name of the known mistake that the outcomes show, or nothing."""
     for mistake in exercise.mistakes:
@@ -109,7 +118,7 @@ def _recognise(
             failed = [(c, o) for c, o, r in zip(cases, outcomes, rows, strict=True) if not r.passed]
             if any(o.values is not None and _says(mistake, c, o.values) for c, o in failed):
                 return mistake.name
-        elif all(_equal(exercise, mistake, c, o) for c, o in zip(cases, outcomes, strict=True)):
+        elif all(_equal(exercise, o, probe(mistake.wrong, c.calls)) for c, o in zip(cases, outcomes, strict=True)):
             return mistake.name
     return ""
 
@@ -121,8 +130,7 @@ def _says(mistake: Mistake, case: Case, values: list) -> bool:
         return False
 
 
-def _equal(exercise: Exercise, mistake: Mistake, case: Case, outcome: Outcome) -> bool:
-    other = probe(mistake.wrong, case.calls)
+def _equal(exercise: Exercise, outcome: Outcome, other: Outcome) -> bool:
     if outcome.values is None or other.values is None:
         return outcome.values is None and other.values is None and outcome.error_kind == other.error_kind
     return exercise.compare.same(outcome.values, other.values)

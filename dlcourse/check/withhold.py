@@ -6,6 +6,7 @@ of ``dlcourse`` are not there at all.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import importlib.abc
 import importlib.util
@@ -54,12 +55,23 @@ def withheld(names: Iterable[str]) -> Iterator[None]:
 
 
 def forever(names: Iterable[str]) -> None:
-    """The same for the rest of this process, and for modules that are imported later."""
+    """The same for the rest of this process, under every name that the functions' own library knows them by, and for
+    modules that are imported later."""
     modules = by_module(names)
     for module, attributes in modules.items():
         if module in sys.modules:
-            patch(sys.modules[module], attributes)
+            _patch_everywhere(sys.modules[module], attributes)
     sys.meta_path.insert(0, _PatchingFinder(modules))
+
+
+def _patch_everywhere(module: ModuleType, attributes: Iterable[str]) -> None:
+    refusals = {id(value): getattr(module, name) for _, name, value in patch(module, attributes)}
+    library = module.__name__.partition(".")[0]
+    for name, other in list(sys.modules.items()):
+        if name.partition(".")[0] == library and isinstance(other, ModuleType):
+            for attribute, value in list(vars(other).items()):
+                if id(value) in refusals:
+                    setattr(other, attribute, refusals[id(value)])
 
 
 def patch(module: ModuleType, attributes: Iterable[str]) -> list[tuple[Any, str, Any]]:
@@ -71,6 +83,70 @@ def patch(module: ModuleType, attributes: Iterable[str]) -> list[tuple[Any, str,
             before.append((module, attribute, value))
             setattr(module, attribute, refusal(f"{module.__name__}.{attribute}"))
     return before
+
+
+def uses(cells: Iterable[str], names: Iterable[str]) -> list[tuple[str, int, int]]:
+    """Where code names what is withheld: (name, cell's index, line), as far as its text tells.
+
+    Follows ``import``, ``from``, ``as``, plain assignments, ``getattr`` and ``import_module`` with constant names. It
+    sees what is written, also where it never runs; what is hidden from it is refused when it is called.
+    """
+    wanted, known, found = set(names), {}, []
+    for index, source in enumerate(cells):
+        try:
+            tree = ast.parse(source)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        for node in _in_order(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    known[alias.asname or alias.name.partition(".")[0]] = (
+                        alias.name if alias.asname else alias.name.partition(".")[0]
+                    )
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                for alias in node.names:
+                    known[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                    if f"{node.module}.{alias.name}" in wanted:
+                        found.append((f"{node.module}.{alias.name}", index, node.lineno))
+            elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                dotted = _dotted(node.value, known)
+                if dotted:
+                    known[node.targets[0].id] = dotted
+            elif isinstance(node, ast.Attribute | ast.Call | ast.Name):
+                dotted = _dotted(node, known)
+                if dotted in wanted:
+                    found.append((dotted, index, node.lineno))
+    return sorted(set(found), key=lambda use: (use[1], use[2], use[0]))
+
+
+def _in_order(tree: ast.AST) -> Iterator[ast.AST]:
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        yield node
+        pending.extend(reversed(list(ast.iter_child_nodes(node))))
+
+
+def _dotted(node: ast.AST, known: dict[str, str]) -> str:
+    """The dotted name that an expression stands for, or nothing."""
+    parts: list[str] = []
+    while True:
+        if isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        elif isinstance(node, ast.Name):
+            return ".".join([known.get(node.id, ""), *reversed(parts)]) if node.id in known else ""
+        elif isinstance(node, ast.Call):
+            words = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__") and words:
+                return ".".join([words[0], *reversed(parts)])
+            if called != "getattr" or len(words) != 1 or len(node.args) < 2:
+                return ""
+            parts.append(words[0])
+            node = node.args[0]
+        else:
+            return ""
 
 
 class _PatchingFinder(importlib.abc.MetaPathFinder):
@@ -92,7 +168,7 @@ class _PatchingFinder(importlib.abc.MetaPathFinder):
 
         def exec_module(module):
             load(module)
-            patch(module, attributes)
+            _patch_everywhere(module, attributes)
 
         spec.loader.exec_module = exec_module
         return spec

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import secrets
-import tempfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +14,21 @@ from typing import Any
 
 from dlcourse import exercises
 
+COURSE_ID = "dlcourse"
+_IMPORT = re.compile(r"^[ \t]*(?:import|from)[ \t]+([\w.]+)", re.MULTILINE)
+
 
 def write_whole(path: Path, text: str) -> None:
-    """Write ``text`` to a file that is never half written."""
+    """Write ``text`` to a file that is never half written, also if this process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", newline="", delete=False) as file:
+    # One name for each file, not a random one: what a killed process left is overwritten by the next.
+    part = path.with_name(f".{path.name}.part")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    # Half a surrogate pair, which JSON lets a student write, is no UTF-8: it is written as its escape.
+    with open(os.open(part, flags, 0o644), "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         file.write(text)
-    os.chmod(file.name, 0o644)
-    Path(file.name).replace(path)
+        os.fchmod(file.fileno(), 0o644)
+    part.replace(path)
 
 
 class CourseError(RuntimeError):
@@ -64,9 +72,13 @@ class Course:
         path = self.root / ".dlcourse" / "seed"
         if not path.exists():
             path.parent.mkdir(mode=0o700, exist_ok=True)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
+            part = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(f"{secrets.randbits(63)}\n")
+            # Whole or not at all, and never over another grader's.
+            with contextlib.suppress(FileExistsError):
+                os.link(part, path)
+            part.unlink()
         try:
             return int(path.read_text().strip())
         except ValueError:
@@ -86,6 +98,12 @@ class Assignment:
     @cached_property
     def withhold(self) -> tuple[str, ...]:
         return exercises.withheld(self.exercises)
+
+    @cached_property
+    def imports(self) -> tuple[str, ...]:
+        """The modules that the student notebook's own cells import."""
+        code = "\n".join(cell["source"] for cell in self.template["cells"] if cell["cell_type"] == "code")
+        return tuple(sorted(set(_IMPORT.findall(code))))
 
     @property
     def notebook_name(self) -> str:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from IPython.core.inputtransformer2 import TransformerManager
+
 from dlcourse.check.judge import Report, judge, not_written
-from dlcourse.check.probe import Outcome
+from dlcourse.check.probe import Outcome, probe
+from dlcourse.check.withhold import uses
 from dlcourse.exercises import PUBLIC_SEED, Exercise
+from dlcourse.exercises.spec import Call
 from dlcourse.grading import limits as verdicts
 from dlcourse.grading import submission, view, wire
 from dlcourse.grading.course import Assignment
 from dlcourse.grading.limits import Limits
-from dlcourse.grading.session import CellRun, KernelGone, Session
+from dlcourse.grading.session import CellRun, Session, SessionLost, asked
 
 _SENTENCES = {
     verdicts.TIME: "it ran longer than allowed",
@@ -82,7 +87,29 @@ def grade(
     graded.go()
     entries = [_entry(e, graded.reports[e.id], shown.reports[e.id]) for e in assignment.exercises if not e.manual]
     notebook = _executed(plan, assignment, shown)
-    return Result(assignment.name, digest, "", tuple(entries), tuple(plan.notes), notebook)
+    notes = (*plan.notes, *_attempts(plan, assignment))
+    return Result(assignment.name, digest, "", tuple(entries), notes, notebook)
+
+
+def _attempts(plan: submission.Plan, assignment: Assignment) -> list[str]:
+    """A sentence for each withheld name that the student's code holds. It costs nothing: what is called is refused."""
+    plain = TransformerManager()
+    cells = []
+    for cell in plan.cells:
+        try:
+            code = cell["cell_type"] == "code" and not submission.is_check(cell)
+            cells.append(plain.transform_cell(cell["source"]) if code else "")
+        except Exception:  # not Python, whatever the student wrote
+            cells.append("")
+    written = "\n".join(cell["source"] for cell in assignment.template["cells"])
+    names = [name for name in assignment.withhold if name not in written]
+    found: dict[str, list[str]] = {}
+    for name, index, line in uses(cells, names):
+        found.setdefault(name, []).append(f"line {line} of cell {index + 1}")
+    return [
+        f"the code names {name}, which this assignment asks you to write ({', '.join(where[:3])})"
+        for name, where in found.items()
+    ]
 
 
 def _entry(exercise: Exercise, secret: Report, public: Report) -> Entry:
@@ -95,6 +122,34 @@ def _entry(exercise: Exercise, secret: Report, public: Report) -> Entry:
         note = f"{secret.verdict} on the grader's cases"
     mistake = public.mistake_name or secret.mistake_name
     return Entry(exercise.id, secret.points, exercise.points, secret.verdict, note, mistake, public)
+
+
+class _Key:
+    """An exercise's cases for one seed, and what our own code gives for them: worked out once, not per submission."""
+
+    def __init__(self, exercise: Exercise, seed: int):
+        self.exercise, self.cases = exercise, exercise.make_cases(seed)
+        self.request = asked(exercise.name, self.cases)
+        self._given: dict[tuple[int, int], Outcome] = {}
+
+    def probe(self, obj: Any, calls: Sequence[Call]) -> Outcome:
+        """``probe`` for the reference and the known mistakes, which outlive this key."""
+        which = id(obj), id(calls)
+        if which not in self._given:
+            self._given[which] = probe(obj, calls)
+        return self._given[which]
+
+
+_keys: dict[tuple[int, int], _Key] = {}
+
+
+def _key(exercise: Exercise, seed: int) -> _Key:
+    which = id(exercise), seed
+    if which not in _keys:
+        if len(_keys) > 500:
+            _keys.clear()
+        _keys[which] = _Key(exercise, seed)
+    return _keys[which]
 
 
 class _Run:
@@ -116,8 +171,8 @@ class _Run:
             try:
                 self._pass()
                 break
-            except KernelGone as gone:
-                verdict = gone.verdict
+            except SessionLost as lost:
+                verdict = lost.verdict
             # Every lost kernel must have told something new, else it would be lost on the same thing again.
             if time.monotonic() > self.deadline or len(self.stopped) + len(self.reports) == known:
                 break
@@ -126,8 +181,9 @@ class _Run:
                 self.reports[exercise.id] = _limit(exercise, verdict)
 
     def _pass(self) -> None:
-        withhold = self.assignment.withhold
-        with Session(view.cached(withhold), withhold, self.limits, self.deadline, self.walled) as session:
+        of = self.assignment
+        made = view.cached(of.withhold), of.withhold, of.imports
+        with Session(*made, self.limits, self.deadline, self.walled) as session:
             for i, cell in enumerate(self.plan.cells):
                 if cell["cell_type"] == "code" and i not in self.stopped and not submission.is_check(cell):
                     self._run_cell(session, i, cell["source"])
@@ -138,30 +194,30 @@ class _Run:
     def _run_cell(self, session: Session, index: int, source: str) -> None:
         try:
             self.runs.setdefault(index, session.run_cell(source))
-        except KernelGone as gone:
-            self.stopped[index] = self.runs[index] = gone.run
+        except SessionLost as lost:
+            self.stopped[index] = self.runs[index] = lost.run
             raise
 
     def _probe(self, session: Session, exercise: Exercise) -> None:
-        cases = exercise.make_cases(self.seed)
+        key = _key(exercise, self.seed)
         try:
             seconds = min(exercise.seconds, self.limits.cell_seconds)
-            outcomes = session.probe(exercise.name, cases, seconds)
-        except KernelGone as gone:
-            self.reports[exercise.id] = _limit(exercise, gone.verdict)
+            outcomes = session.probe(key.request, len(key.cases), seconds)
+        except SessionLost as lost:
+            self.reports[exercise.id] = _limit(exercise, lost.verdict)
             raise
         except wire.BadFrame as error:
-            outcomes = [Outcome(error=str(error), error_kind="BadFrame")] * len(cases)
+            outcomes = [Outcome(error=str(error), error_kind="BadFrame")] * len(key.cases)
         if outcomes is None:
             self.reports[exercise.id] = self._absent(exercise)
             return
-        self.reports[exercise.id] = judge(exercise, cases, outcomes)
+        self.reports[exercise.id] = judge(exercise, key.cases, outcomes, key.probe)
 
     def _absent(self, exercise: Exercise) -> Report:
         index = self.plan.answers[exercise.id]
-        lost = self.stopped.get(index)
-        if lost is not None:
-            return _limit(exercise, lost.verdict)
+        stopped = self.stopped.get(index)
+        if stopped is not None:
+            return _limit(exercise, stopped.verdict)
         run = self.runs.get(index)
         if run is not None and run.error and not run.error.startswith("NotImplementedError"):
             return not_written(exercise, f"its cell stopped with {run.error}")

@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Dict, Int, List, Unicode
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+LIBRARY = "/opt/course"
 NO_BWRAP = (
     "bubblewrap is not on this machine, and submissions are run in its sandbox: install it "
     "(Debian, Ubuntu: apt-get install bubblewrap), or grade code that you trust with --no-sandbox"
@@ -56,51 +57,68 @@ def require() -> str:
     return bwrap
 
 
-@contextlib.contextmanager
-def counted(tasks: int) -> Iterator[Path | None]:
-    """A control group of at most ``tasks`` processes and threads at once, where this user may make one; else ``None``.
+class Group:
+    """A control group that bounds the processes and the memory of whoever is put into it.
 
     The kernel enforces it at once, for root too; rlimits do not hold for root, and a watchdog looks only now and then.
-    See the kernel's documentation, admin-guide/cgroup-v1/pids and cgroup-v2.
+    Where this user may not make one, ``bounds_memory`` is false and nothing is bounded.
+    See the kernel's documentation, admin-guide/cgroup-v1/{pids,memory} and admin-guide/cgroup-v2.
     """
-    group = _make_group(tasks)
-    try:
-        yield group
-    finally:
-        if group is not None:
-            _remove_group(group)
 
-
-def _make_group(tasks: int) -> Path | None:
-    for parent in (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup")):
-        group = parent / f"dlcourse-{secrets.token_hex(6)}"
-        try:
-            if not (parent / "cgroup.procs").is_file():
-                continue
-            group.mkdir()
-            (group / "pids.max").write_text(str(tasks))
-            return group
-        except OSError:
+    def __init__(self, tasks: int, memory: int, root: Path = Path("/sys/fs/cgroup")):
+        name = f"dlcourse-{secrets.token_hex(6)}"
+        self.folders: list[Path] = []
+        unified = (root / "cgroup.controllers").is_file()
+        self.counter = "memory.events" if unified else "memory.oom_control"
+        bounds = {"pids.max": tasks, "memory.max": memory, "memory.swap.max": 0}
+        if not unified:
+            bounds = {"pids.max": tasks, "memory.limit_in_bytes": memory, "memory.memsw.limit_in_bytes": memory}
+        for controller in ("",) if unified else ("pids", "memory"):
+            folder = root / controller / name
             with contextlib.suppress(OSError):
-                group.rmdir()
-    return None
+                folder.mkdir()
+                self.folders.append(folder)
+        self.set = {file for file, value in bounds.items() if self._write(file, value)}
 
+    def _write(self, file: str, value: int) -> bool:
+        for folder in self.folders:
+            if (folder / file).is_file():
+                with contextlib.suppress(OSError):
+                    (folder / file).write_text(str(value))
+                    return True
+        return False
 
-def _remove_group(group: Path) -> None:
-    """Killed processes take a moment to leave a group, and only an empty one can be removed."""
-    for _ in range(100):
-        try:
-            group.rmdir()
-            return
-        except FileNotFoundError:
-            return
-        except OSError:
-            time.sleep(0.02)
+    @property
+    def bounds_memory(self) -> bool:
+        return bool(self.set & {"memory.max", "memory.limit_in_bytes"})
 
+    def add(self, pid: int) -> None:
+        """Put a process, and all that it will start, into the group."""
+        for folder in self.folders:
+            with contextlib.suppress(OSError):
+                (folder / "cgroup.procs").write_text(str(pid))
 
-def in_group(group: Path, command: list[str]) -> list[str]:
-    """``command``, started as a member of a control group."""
-    return ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs"), *command]
+    def out_of_memory(self) -> bool:
+        """Whether the kernel has killed a process of the group at its bound."""
+        for folder in self.folders:
+            with contextlib.suppress(OSError, ValueError):
+                lines = (folder / self.counter).read_text().split()
+                if int(lines[lines.index("oom_kill") + 1]) > 0:
+                    return True
+        return False
+
+    def remove(self) -> None:
+        """Killed processes take a moment to leave a group, and only an empty one can be removed."""
+        for folder in self.folders:
+            for _ in range(200):
+                try:
+                    folder.rmdir()
+                except FileNotFoundError:
+                    pass
+                except OSError:
+                    time.sleep(0.01)
+                    continue
+                break
 
 
 def environment(library: str) -> dict[str, str]:
@@ -122,11 +140,25 @@ def environment(library: str) -> dict[str, str]:
 
 
 def bwrap_command(
-    command: list[str], *, read_only: list[str], writable: list[str], env: dict[str, str], disk: int
+    command: list[str],
+    *,
+    read_only: Mapping[str, str],
+    writable: Sequence[str] = (),
+    devices: Sequence[str] = (),
+    env: dict[str, str],
+    disk: int,
+    walls: bool = False,
 ) -> list[str]:
-    """``command`` wrapped in a sandbox that sees the system's libraries, Python, and the named folders only."""
-    out = [require(), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
-    out += ["--hostname", "sandbox", "--uid", "65534", "--gid", "65534", "--clearenv"]
+    """``command`` wrapped in a sandbox that sees the system's libraries, Python, and the named folders only.
+
+    ``read_only`` says where each folder appears inside; what lies under /tmp is covered there.
+
+    With ``walls`` it may build further walls inside, for which it has all rights within its own namespaces; without,
+    it has none.
+    """
+    out = [require(), "--unshare-all", "--unshare-user", "--die-with-parent", "--new-session", "--hostname", "sandbox"]
+    out += ["--uid", "0", "--gid", "0", "--cap-add", "ALL"] if walls else ["--uid", "65534", "--gid", "65534"]
+    out += ["--clearenv"] if walls else ["--cap-drop", "ALL", "--clearenv"]
     for name, value in env.items():
         out += ["--setenv", name, value]
     out += ["--proc", "/proc", "--dev", "/dev", "--size", str(disk), "--tmpfs", "/tmp"]
@@ -137,11 +169,13 @@ def bwrap_command(
         out += ["--ro-bind", path, path]
     if any(package.is_relative_to(path) for path in _python_paths()):
         out += ["--tmpfs", str(package)]
-    for path in read_only:
-        out += ["--ro-bind", path, path]
+    for path, inside in read_only.items():
+        out += ["--ro-bind", path, inside]
     for path in writable:
         out += ["--bind", path, path]
-    return [*out, "--remount-ro", "/", "--chdir", "/tmp", "--", *command]
+    for path in devices:
+        out += ["--dev-bind", path, path]
+    return [*out, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp", "--", *command]
 
 
 @functools.cache
@@ -166,21 +200,18 @@ class SandboxProvisioner(LocalProvisioner):
     read_only = List(Unicode(), help="further folders that the kernel may read").tag(config=True)
     writable = List(Unicode(), help="folders that the kernel may write: its sockets and answers").tag(config=True)
     disk = Int(256 << 20, help="bytes of the private /tmp").tag(config=True)
-    group = Unicode(help="control group that bounds the number of processes, if there is one").tag(config=True)
     variables = Dict(help="further environment variables").tag(config=True)
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         kwargs = await super().pre_launch(**kwargs)
-        env = {**environment(self.library), **self.variables}
+        env = {**environment(LIBRARY), **self.variables}
         kwargs["cmd"] = bwrap_command(
             kwargs["cmd"],
-            read_only=[self.library, *self.read_only],
-            writable=list(self.writable),
+            read_only={self.library: LIBRARY, **{path: path for path in self.read_only}},
+            writable=self.writable,
             env=env,
             disk=self.disk,
         )
-        if self.group:
-            kwargs["cmd"] = in_group(Path(self.group), kwargs["cmd"])
         # bwrap clears the environment itself; this keeps ours out of its own /proc entry.
         kwargs["env"] = {"PATH": env["PATH"]}
         return kwargs

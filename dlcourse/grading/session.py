@@ -1,39 +1,26 @@
-"""One submission's kernel: started behind the wall, driven cell by cell, bounded from outside, killed at the end."""
+"""One submission's process: forked behind the wall, driven cell by cell, bounded from outside, killed at the end."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import re
-import secrets
-import shutil
-import stat
-import sys
-import tempfile
-import threading
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import Empty
 from typing import Any
 
 import psutil
-import zmq
-from jupyter_client import KernelManager
-from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbformat import NotebookNode
-from nbformat.v4 import output_from_msg
+from nbformat.v4 import new_output
 
 from dlcourse.check.probe import Outcome
-from dlcourse.exercises.spec import Case
+from dlcourse.exercises.compare import NotPlain, plain
 from dlcourse.grading import limits as verdicts
-from dlcourse.grading import sandbox, wire
+from dlcourse.grading import sandbox, warm, wire
 from dlcourse.grading.limits import Limits
 
-_GRACE = 5.0
-_OUTPUTS = ("stream", "display_data", "execute_result", "error")
+_LOOK_SECONDS = 0.1
 
 
 @dataclass
@@ -45,8 +32,8 @@ class CellRun:
     verdict: str = ""
 
 
-class KernelGone(RuntimeError):
-    """The kernel died or was killed: ``verdict`` names why, ``run`` holds what the cell had shown until then."""
+class SessionLost(RuntimeError):
+    """The process died or was killed: ``verdict`` names why, ``run`` holds what the cell had shown until then."""
 
     def __init__(self, verdict: str):
         super().__init__(verdict)
@@ -55,219 +42,165 @@ class KernelGone(RuntimeError):
 
 
 class Session:
-    """A context manager around one kernel. After ``KernelGone`` a fresh session has to be made.
+    """A context manager around one process. After ``SessionLost`` a fresh session has to be made.
 
     Parameters
     ----------
     library : the student's view of dlcourse (``view.cached``).
     withhold : dotted names of library calls that are refused.
+    imports : modules that are imported before the submission starts.
     limits : bounds, see ``Limits``.
     deadline : ``time.monotonic()`` at which the whole submission's time is up.
     walled : run in the sandbox; without it only for code that is trusted.
+    devices : device files that the submission may use.
     """
 
-    def __init__(self, library: Path, withhold: Sequence[str], limits: Limits, deadline: float, walled: bool = True):
+    def __init__(
+        self,
+        library: Path,
+        withhold: Sequence[str],
+        imports: Sequence[str],
+        limits: Limits,
+        deadline: float,
+        walled: bool = True,
+        devices: Sequence[str] = (),
+    ):
         self.limits, self.deadline, self.walled = limits, deadline, walled
-        self.library, self.withhold = str(library), list(withhold)
-        self.verdict = ""
+        self._made = (library, tuple(withhold), tuple(imports))
+        self._devices = tuple(devices)
 
     def __enter__(self) -> Session:
-        self._stack = contextlib.ExitStack()
-        self.group = self._stack.enter_context(sandbox.counted(2 * self.limits.processes)) if self.walled else None
-        # Short: a socket's path has at most 107 characters.
-        self.folder = Path(tempfile.mkdtemp(prefix="dlc-", dir="/tmp" if os.path.isdir("/tmp") else None))
+        self.group = sandbox.Group(2 * self.limits.processes, self.limits.memory) if self.walled else None
         try:
             self._start()
         except BaseException:
-            self.__exit__()
+            if self.group:
+                self.group.remove()
             raise
         return self
 
     def __exit__(self, *error) -> None:
-        self._done = True
-        if hasattr(self, "client"):
-            self.client.stop_channels()
-        if hasattr(self, "manager"):
-            with contextlib.suppress(RuntimeError, ProcessLookupError):
-                self.manager.shutdown_kernel(now=True)
-        if hasattr(self, "context"):
-            self.context.destroy(linger=0)
-        self._stack.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.child.close()
+        if self.group:
+            self.group.remove()
 
     def _start(self) -> None:
-        self.inputs, self.answers = self.folder / "in", self.folder / "out"
-        self.inputs.mkdir()
-        self.answers.mkdir()
-        # Rlimits on top of the watchdog: they hold between two of its looks.
-        settings = {
-            "withhold": self.withhold,
-            "rlimits": {
-                "RLIMIT_CORE": 0,
-                "RLIMIT_FSIZE": self.limits.disk,
-                "RLIMIT_CPU": int(self.limits.total_seconds) + 5,
-            },
+        rlimits = {
+            "RLIMIT_CORE": 0,
+            "RLIMIT_FSIZE": self.limits.disk,
+            "RLIMIT_CPU": int(self.limits.total_seconds) + 5,
         }
-        variables = {"DLCOURSE_KERNEL": json.dumps(settings)}
-        self.context = zmq.Context()
-        # A message larger than this is dropped by the transport, before it takes memory here.
-        self.context.setsockopt(zmq.MAXMSGSIZE, 4 * self.limits.output_bytes)
-        self.context.setsockopt(zmq.RCVHWM, 200)
-        self.manager = KernelManager(
-            kernel_name="submission",
-            transport="ipc",
-            ip=str(self.answers / "k"),
-            connection_file=str(self.inputs / "kernel.json"),
-            kernel_spec_manager=_OneSpec(spec=self._spec(variables)),
-            context=self.context,
+        self.child = warm.child(
+            *self._made,
+            walled=self.walled,
+            disk=self.limits.disk,
+            rlimits=rlimits,
+            seconds=self.limits.start_seconds,
+            devices=self._devices,
         )
-        extra = {} if self.walled else {"env": {**os.environ, **sandbox.environment(self.library), **variables}}
-        self.manager.start_kernel(**extra, stdout=-3, stderr=-3)
-        self._done = False
+        if self.group:
+            self.group.add(self.child.pid)
+        self.child.connection.settimeout(0.05)
+        self._frames = wire.Frames()
+        self._number, self._looked = 0, 0.0
         self._cpu_used, self._cpu_until = 0.0, float("inf")
-        threading.Thread(target=self._watch, daemon=True).start()
-        self.client = self.manager.blocking_client()
-        self.client.start_channels(hb=False)
-        self._wait_until_ready()
-
-    def _spec(self, variables: dict[str, str]) -> KernelSpec:
-        start = "from dlcourse.grading.agent import main; main()"
-        argv = [sys.executable, "-c", start, "-f", "{connection_file}", "--HistoryManager.enabled=False"]
-        metadata = {}
-        if self.walled:
-            config = {
-                "library": self.library,
-                "read_only": [str(self.inputs)],
-                "writable": [str(self.answers)],
-                "disk": self.limits.disk,
-                "group": str(self.group or ""),
-                "variables": variables,
-            }
-            metadata = {"kernel_provisioner": {"provisioner_name": "dlcourse-sandbox", "config": config}}
-        return KernelSpec(
-            argv=argv, display_name="submission", language="python", interrupt_mode="message", metadata=metadata
-        )
-
-    def _wait_until_ready(self) -> None:
-        """Until both channels have brought a message: what is published before we have subscribed is lost."""
-        until = min(self.deadline, time.monotonic() + self.limits.start_seconds)
-        replied = published = False
-        while not (replied and published):
-            self._check_alive()
-            if time.monotonic() > until:
-                self._kill(verdicts.TIME)
-            self.client.kernel_info()
-            with contextlib.suppress(Empty):
-                self.client.get_shell_msg(timeout=0.5)
-                replied = True
-            with contextlib.suppress(Empty):
-                self.client.get_iopub_msg(timeout=0.2)
-                published = True
 
     def run_cell(self, code: str) -> CellRun:
         """Execute a cell of the student's and collect what it shows.
 
         Raises
         ------
-        KernelGone
-            The kernel died on it, or was killed at a limit.
+        SessionLost
+            The process died on it, or was killed at a limit.
         """
         run = CellRun()
         until = min(self.deadline, time.monotonic() + self.limits.cell_seconds)
         try:
-            self._execute(code, until, run)
-        except KernelGone as gone:
-            run.verdict = gone.verdict
-            gone.run = run
+            self._ask(wire.CELL, code.encode("utf-8", "replace"), until, run)
+        except SessionLost as lost:
+            run.verdict = lost.verdict
+            lost.run = run
             raise
         return run
 
-    def _execute(self, code: str, until: float, run: CellRun | None) -> None:
-        self._cpu_until = self._cpu_used + self.limits.cpu_seconds
-        asked = self.client.execute(code, store_history=False, allow_stdin=False, stop_on_error=False)
-        size = messages = 0
-        replied, idle = None, False
-        # The word that the kernel is idle can be lost in a flood of output; the reply cannot.
-        while not (replied and (idle or time.monotonic() > replied + _GRACE)):
-            self._check_alive()
-            if time.monotonic() > until:
-                self._kill(verdicts.TIME)
-            for channel in (self.client.iopub_channel, self.client.shell_channel):
-                message = self._receive(channel)
-                if message is None:
-                    continue
-                if message["parent_header"].get("msg_id") != asked:
-                    continue
-                kind, content = message.get("msg_type"), message.get("content", {})
-                if channel is self.client.shell_channel:
-                    replied = time.monotonic() if kind == "execute_reply" else replied
-                elif kind == "status":
-                    idle = idle or content.get("execution_state") == "idle"
-                elif run is not None and kind in _OUTPUTS:
-                    size, messages = size + len(repr(content)), messages + 1
-                    if size > self.limits.output_bytes or messages > self.limits.output_messages:
-                        self._kill(verdicts.OUTPUT)
-                    _collect(run, message)
-                elif run is not None and kind == "clear_output":
-                    run.outputs.clear()
-
-    def _receive(self, channel) -> dict[str, Any] | None:
-        # A short wait on the first channel only: the loop must see a dead kernel and a passed deadline soon.
-        wait = 0.05 if channel is self.client.iopub_channel else 0
-        try:
-            return channel.get_msg(timeout=wait)
-        except Empty:
-            return None
-        except Exception:
-            # A forged or garbled message: it is dropped, and the limits hold whatever follows.
-            return None
-
-    def probe(self, name: str, cases: Sequence[Case], seconds: float) -> list[Outcome] | None:
-        """Call the student's ``name`` on the cases' inputs; ``None`` if the notebook does not define it.
+    def probe(self, request: bytes, count: int, seconds: float) -> list[Outcome] | None:
+        """Answers to ``count`` cases (``asked`` encodes them); ``None`` if the notebook does not define the name.
 
         Raises
         ------
-        KernelGone
-            The kernel died on it, or was killed at a limit.
+        SessionLost
+            The process died on it, or was killed at a limit.
+        BadFrame
+            What came back is no answer.
         """
-        token = secrets.token_hex(8)
-        source, target = self.inputs / f"{token}.in", self.answers / f"{token}.out"
-        steps = [[[call.method, call.args, dict(call.kwargs)] for call in case.calls] for case in cases]
-        source.write_bytes(wire.encode({"name": name, "cases": steps}))
-        code = f"__import__('dlcourse.grading.agent', fromlist=['run']).run({str(source)!r}, {str(target)!r})"
-        try:
-            self._execute(code, min(self.deadline, time.monotonic() + seconds), None)
-            return _outcomes(_read(target), len(cases))
-        finally:
-            source.unlink(missing_ok=True)
-            target.unlink(missing_ok=True)
+        answer = self._ask(wire.PROBE, request, min(self.deadline, time.monotonic() + seconds), None)
+        return _outcomes(answer, count)
 
-    def _check_alive(self) -> None:
-        if self.verdict or not self.manager.is_alive():
-            self._kill(self.verdict or verdicts.CRASHED)
+    def _ask(self, tag: bytes, body: bytes, until: float, run: CellRun | None) -> bytes:
+        """Send a request and wait for its reply; collect the outputs that come before it."""
+        self._cpu_until = self._cpu_used + self.limits.cpu_seconds
+        self._number += 1
+        size = messages = 0
+        most = wire.MAX_BYTES if tag == wire.PROBE else self.limits.output_bytes
+        self._send(wire.frame(tag, self._number, body), until)
+        for kind, number, content in self._received(until, most):
+            if kind in (wire.DONE, wire.ANSWER) and number == self._number:
+                return content
+            # Anything else than an output is forged; it counts as one.
+            size, messages = size + len(content), messages + 1
+            if size > self.limits.output_bytes or messages > self.limits.output_messages:
+                raise SessionLost(verdicts.OUTPUT)
+            if run is not None and kind == wire.OUTPUT:
+                _collect(run, content)
+        raise SessionLost(verdicts.CRASHED)
 
-    def _kill(self, verdict: str) -> None:
-        self.verdict = self.verdict or verdict
-        self._done = True
-        with contextlib.suppress(RuntimeError, ProcessLookupError):
-            self.manager.shutdown_kernel(now=True)
-        raise KernelGone(self.verdict)
+    def _send(self, data: bytes, until: float) -> None:
+        rest = memoryview(data)
+        while rest:
+            self._look(until)
+            try:
+                rest = rest[self.child.connection.send(rest) :]
+            except TimeoutError:
+                continue
+            except OSError:
+                raise SessionLost(self._why_gone()) from None
 
-    def _watch(self) -> None:
-        root = self.manager.provisioner.process
-        while not self._done:
-            found = self._exceeded(root.pid)
-            if found and not self._done:
-                self.verdict = found
-                root.kill()
-                return
-            time.sleep(0.1)
+    def _received(self, until: float, most: int) -> Iterator[tuple[bytes, int, bytes]]:
+        while True:
+            self._look(until)
+            try:
+                data = self.child.connection.recv(1 << 16)
+            except TimeoutError:
+                continue
+            except OSError:
+                data = b""
+            if not data:
+                raise SessionLost(self._why_gone())
+            try:
+                yield from self._frames.feed(data, most)
+            except wire.BadFrame:
+                # Too long an output, or bytes that are no message: either way nothing after it can be read.
+                raise SessionLost(verdicts.OUTPUT) from None
 
-    def _exceeded(self, pid: int) -> str:
-        try:
-            family = psutil.Process(pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return ""
+    def _why_gone(self) -> str:
+        return verdicts.MEMORY if self.group and self.group.out_of_memory() else verdicts.CRASHED
+
+    def _look(self, until: float) -> None:
+        """Raise ``SessionLost`` where a limit is passed. Between two looks only the clock and the kernel watch."""
+        now = time.monotonic()
+        if now > until:
+            raise SessionLost(verdicts.TIME)
+        if now < self._looked + _LOOK_SECONDS:
+            return
+        first, self._looked = self._looked == 0.0, now
+        if first:
+            return
+        found = self._exceeded()
+        if found:
+            raise SessionLost(found)
+
+    def _exceeded(self) -> str:
+        family = self.child.family()
         self._cpu_used = sum(map(_cpu, family))
         if self._cpu_used > self._cpu_until:
             return verdicts.TIME
@@ -275,10 +208,7 @@ class Session:
             return verdicts.PROCESSES
         if sum(map(_resident, family)) > self.limits.memory and sum(map(_own, family)) > self.limits.memory:
             return verdicts.MEMORY
-        written = 0
-        with contextlib.suppress(OSError):
-            written = sum(entry.stat(follow_symlinks=False).st_size for entry in os.scandir(self.answers))
-        return verdicts.DISK if written > self.limits.disk else ""
+        return ""
 
 
 def _cpu(process: psutil.Process) -> float:
@@ -304,46 +234,47 @@ def _own(process: psutil.Process) -> int:
         return _resident(process)
 
 
-class _OneSpec(KernelSpecManager):
-    """Knows one kernelspec, made in memory: nothing that is installed on the machine can take its place."""
-
-    def __init__(self, *, spec: KernelSpec, **kwargs):
-        super().__init__(**kwargs)
-        self.spec = spec
-
-    def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
-        return self.spec
-
-
-def _collect(run: CellRun, message: dict[str, Any]) -> None:
+def _collect(run: CellRun, content: bytes) -> None:
+    """Add an output to the run. Only what an output of a notebook may hold is taken over."""
     try:
-        output = output_from_msg(message)
-    except (ValueError, KeyError, TypeError):
+        said = json.loads(content)
+        kind = said["output_type"]
+        if kind == "clear_output":
+            run.outputs.clear()
+            return
+        output = _OUTPUTS[kind](said)
+    except (ValueError, KeyError, TypeError, RecursionError, AttributeError):
         return
-    if output.output_type == "error":
-        # ipykernel names cells by a number; only the line helps.
-        text = re.sub(r"\(\d+\.py, (line \d+)\)", r"(\1)", str(output.get("evalue", "")))
-        run.error = f"{output.get('ename', '')}: {text}"[:300]
+    if kind == "error":
+        run.error = f"{output.ename}: {output.evalue}"[:300]
     last = run.outputs[-1] if run.outputs else None
-    if last is not None and output.output_type == "stream" == last.output_type and output.name == last.name:
+    if last is not None and kind == "stream" == last.output_type and output.name == last.name:
         last.text += output.text
     else:
         run.outputs.append(output)
 
 
-def _read(path: Path) -> bytes:
-    """The answer's bytes. Only a plain file of bounded size is read, and no link is followed."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        raise wire.BadFrame("the student's code left no answer") from None
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise wire.BadFrame("the answer is not a plain file")
-        if status.st_size > wire.MAX_BYTES:
-            raise wire.BadFrame(f"the answer has {status.st_size} bytes; at most {wire.MAX_BYTES} are read")
-        return file.read(wire.MAX_BYTES + 1)
+def _stream(said: dict[str, Any]) -> NotebookNode:
+    return new_output("stream", name="stderr" if said["name"] == "stderr" else "stdout", text=str(said["text"]))
+
+
+def _error(said: dict[str, Any]) -> NotebookNode:
+    trace = [str(line) for line in list(said["traceback"])]
+    return new_output("error", ename=str(said["ename"])[:100], evalue=str(said["evalue"]), traceback=trace)
+
+
+def _rich(said: dict[str, Any]) -> NotebookNode:
+    data = {str(kind): value for kind, value in said["data"].items() if isinstance(value, str | dict | list)}
+    return new_output(said["output_type"], data=data)
+
+
+_OUTPUTS = {"stream": _stream, "error": _error, "display_data": _rich, "execute_result": _rich}
+
+
+def asked(name: str, cases: Sequence) -> bytes:
+    """The request to call the student's ``name`` on the cases' inputs."""
+    steps = [[[call.method, call.args, dict(call.kwargs)] for call in case.calls] for case in cases]
+    return wire.encode({"name": name, "cases": steps})
 
 
 def _outcomes(data: bytes, count: int) -> list[Outcome] | None:
@@ -362,6 +293,9 @@ def _outcome(entry: Any) -> Outcome:
         raise wire.BadFrame("the answer is not in the agreed format")
     values, error, kind = entry.get("values"), entry.get("error"), entry.get("kind")
     if isinstance(values, list) and error is None:
-        return Outcome(values=values)
+        try:
+            return Outcome(values=[plain(value) for value in values])
+        except NotPlain as problem:
+            return Outcome(error=str(problem), error_kind="NotPlain")
     text = error[:400] if isinstance(error, str) else "no result"
     return Outcome(error=text, error_kind=kind[:80] if isinstance(kind, str) else "")

@@ -16,8 +16,8 @@ PACKAGE = Path(__file__).resolve().parent.parent
 # What the agent needs of the floors above the topics; everything else of them stays outside.
 _KEEP = {
     "check": ("probe.py", "withhold.py"),
-    "exercises": ("spec.py", "compare.py"),
-    "grading": ("agent.py", "wire.py"),
+    "exercises": ("spec.py", "compare.py", "plain.py"),
+    "grading": ("agent.py", "forkserver.py", "isolate.py", "wire.py"),
 }
 
 _CHECK = '''"""In the grader the judge checks the answers; these stand-ins keep the notebook's cells running."""

@@ -5,12 +5,16 @@
     rest     safetensors with the arrays of the tree under their keys
 
 No pickle: a decoder that is handed anything else raises ``BadFrame`` and nothing is executed.
+
+On the socket each message stands behind a header: its length, one letter for its kind, and the request's number.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import struct
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -21,6 +25,11 @@ MAX_JSON = 1 << 20
 MAX_BYTES = 64 << 20
 MAX_DEPTH = 16
 
+
+HEADER = struct.Struct("<IcI")
+# Requests: run a cell, try a function. Replies: an output, a cell is done, an answer; the child is there, or it is not.
+CELL, PROBE = b"c", b"p"
+OUTPUT, DONE, ANSWER, HELLO, FAILED = b"o", b"d", b"a", b"h", b"f"
 
 _MALFORMED = (
     SafetensorError,
@@ -36,6 +45,38 @@ _MALFORMED = (
 
 class BadFrame(ValueError):
     """The bytes are not a frame of this format, or exceed its bounds; the message says which."""
+
+
+def frame(tag: bytes, number: int, body: bytes) -> bytes:
+    """A message as it goes over the socket."""
+    return HEADER.pack(len(body), tag, number) + body
+
+
+class Frames:
+    """The messages in a stream of bytes that arrives piece by piece."""
+
+    def __init__(self):
+        self.buffer = bytearray()
+
+    def feed(self, data: bytes, most: int) -> Iterator[tuple[bytes, int, bytes]]:
+        """Add bytes; yield the messages that are complete.
+
+        Raises
+        ------
+        BadFrame
+            A message announces more than ``most`` bytes: it is refused before it arrives.
+        """
+        self.buffer += data
+        while len(self.buffer) >= HEADER.size:
+            length, tag, number = HEADER.unpack_from(self.buffer)
+            if length > most:
+                raise BadFrame(f"a message of {length} bytes; at most {most} are read")
+            end = HEADER.size + length
+            if len(self.buffer) < end:
+                return
+            body = bytes(self.buffer[HEADER.size : end])
+            del self.buffer[:end]
+            yield tag, number, body
 
 
 def encode(value: Any) -> bytes:

@@ -8,7 +8,7 @@ import json
 import psutil
 import pytest
 
-from dlcourse.grading import feedback
+from dlcourse.grading import feedback, warm
 from dlcourse.grading.grade import grade
 
 from .conftest import RIGHT, SECRET_SEED, needs_bwrap, notebook
@@ -131,6 +131,7 @@ def test_the_sandbox_sees_no_other_files_and_leaves_no_process(assignment, limit
     assert "found []" in json.dumps(result.notebook)
     assert result.score == 3
     assert "other-student" not in json.dumps(result.notebook) and "root:" not in json.dumps(result.notebook)
+    warm.close()
     ours = psutil.Process().children(recursive=True)
     assert not [p for p in ours if "bwrap" in p.name() and p.status() != psutil.STATUS_ZOMBIE]
 

@@ -1,0 +1,111 @@
+"""The warm parent inside the sandbox: it has imported what notebooks import, and is forked for each submission.
+
+It runs no student code, computes nothing, starts no thread, and knows no secret; so a fork of it is a clean start.
+Its peer outside is ``dlcourse.grading.warm``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import io
+import json
+import os
+import random
+import socket
+import sys
+import warnings
+
+from dlcourse.check.withhold import forever
+from dlcourse.grading import agent, isolate
+
+
+def main(control: int) -> None:
+    """Fork on request until the other end of the socket with this descriptor hangs up."""
+    if isolate.fix_addresses():
+        os.execv(sys.executable, sys.orig_argv)
+    settings = json.loads(os.environ.pop("DLCOURSE_FORKSERVER"))
+    forever(settings["withhold"])
+    warm(settings["imports"])
+    requests = socket.socket(fileno=control)
+    requests.send(b"ready")
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(requests, 1 << 16, 1)
+        if not data:
+            os._exit(0)
+        if os.fork() == 0:
+            requests.close()
+            _child(socket.socket(fileno=descriptors[0]), json.loads(data))
+        os.close(descriptors[0])
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG) != (0, 0):
+                pass
+
+
+def warm(imports: list[str]) -> None:
+    """Import what costs time, and make everything that a first use would make, but no thread."""
+    shell = agent.make_shell()
+    for name in ("numpy", "matplotlib.pyplot", "pexpect", *imports):
+        # A notebook that imports what is not there fails in its own cell.
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            importlib.import_module(name)
+    with contextlib.suppress(Exception):
+        shell.enable_matplotlib("inline")
+        _draw(sys.modules["matplotlib.pyplot"])
+    try:
+        raise NotImplementedError
+    except NotImplementedError:
+        shell.InteractiveTB.structured_traceback(*sys.exc_info())
+    sys.modules["numpy"].random.seed(0)
+    if "torch" in sys.modules:
+        torch = sys.modules["torch"]
+        torch.manual_seed(0)
+        # The first optimizer imports the half of torch that `import torch` leaves out.
+        torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    gc.collect()
+    gc.freeze()
+
+
+def _draw(pyplot) -> None:
+    """A first picture loads fonts and what writes PNG."""
+    pyplot.figure().add_subplot().set_title("$x$")
+    pyplot.savefig(io.BytesIO(), format="png")
+    pyplot.close("all")
+
+
+def _child(connection: socket.socket, settings: dict) -> None:
+    """The rest of a forked child's life; never returns."""
+    try:
+        if settings["isolate"]:
+            _wall(settings["disk"])
+        os.setsid()
+        isolate.set_limits(settings["rlimits"])
+        if settings["isolate"]:
+            isolate.nobody()
+        os.chdir(settings["folder"])
+        random.seed(0)  # Python seeds it anew in every fork
+        agent.serve(connection)
+    except BaseException as error:
+        with contextlib.suppress(BaseException):
+            connection.sendall(agent.wire.frame(agent.wire.FAILED, 0, str(error)[:500].encode()))
+    finally:
+        os._exit(1)
+
+
+def _wall(disk: int) -> None:
+    """Go on as a grandchild in namespaces of its own; its father is their first process, and the end of both is one."""
+    isolate.new_namespaces()
+    if first := os.fork():
+        os.closerange(0, 1 << 12)
+        os.waitpid(first, 0)
+        os._exit(0)
+    isolate.private_mounts(disk)
+    if child := os.fork():
+        os.closerange(0, 1 << 12)
+        isolate.drop_capabilities()
+        isolate.unreadable()
+        while os.wait()[0] != child:
+            pass
+        os._exit(0)

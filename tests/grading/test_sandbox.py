@@ -1,0 +1,192 @@
+"""The wall itself: what a process behind it sees and may do, and what is left when it ends."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import nbformat
+import psutil
+import pytest
+from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
+from nbclient import NotebookClient
+
+from dlcourse.grading import view, warm
+from dlcourse.grading.limits import CRASHED, MEMORY, TIME, Limits
+from dlcourse.grading.session import Session, SessionLost
+
+from .conftest import needs_bwrap
+
+pytestmark = [needs_bwrap, pytest.mark.sandbox]
+LIMITS = Limits(cell_seconds=20, cpu_seconds=5, total_seconds=60)
+
+
+def session(limits: Limits = LIMITS) -> Session:
+    return Session(view.cached(()), (), ("numpy",), limits, time.monotonic() + 60)
+
+
+def shown(code: str, limits: Limits = LIMITS) -> str:
+    """What a cell prints, or its error."""
+    with session(limits) as room:
+        return _words(room.run_cell(code))
+
+
+def _words(run) -> str:
+    return "".join(output.get("text", "") for output in run.outputs) + run.error
+
+
+DENIED = {
+    "write to the system": "open('/usr/x', 'w')",
+    "write to the root": "open('/x', 'w')",
+    "write to the devices": "open('/dev/x', 'w')",
+    "change the library": "open(__import__('dlcourse').__file__, 'a')",
+    "set the kernel's switches": "open('/proc/sys/kernel/core_pattern', 'w').write('x')",
+    "read the first process's environment": "open('/proc/1/environ').read()",
+    "read its memory": "open('/proc/1/mem', 'rb')",
+    "make a user namespace": "assert not __import__('ctypes').CDLL(None).unshare(0x10000000)",
+    "make a mount namespace": "assert not __import__('ctypes').CDLL(None).unshare(0x20000)",
+    "mount": "assert not __import__('ctypes').CDLL(None).mount(b'x', b'/tmp', b'tmpfs', 0, b'')",
+    "unmount": "assert not __import__('ctypes').CDLL(None).umount2(b'/tmp', 2)",
+    "become root": "__import__('os').setuid(0)",
+    "reach the network": "__import__('socket').create_connection(('1.1.1.1', 53), 1)",
+    "look up a name": "__import__('socket').gethostbyname('example.org')",
+    "read accounts": "open('/etc/passwd')",
+    "trace the first process": "assert not __import__('ctypes').CDLL(None).ptrace(16, 1, 0, 0)",
+}
+
+
+@pytest.mark.parametrize("what", DENIED)
+def test_nothing_beyond_its_own_folder_is_allowed(what):
+    assert any(word in shown(DENIED[what]) for word in ("Error", "gaierror"))
+
+
+def test_it_sees_its_own_processes_only():
+    listed = shown("import os; print(sorted(int(n) for n in os.listdir('/proc') if n.isdigit()))")
+    assert listed == "[1, 2]\n"
+
+
+def test_it_has_no_rights_and_cannot_get_any():
+    status = shown("print(open('/proc/self/status').read())")
+    assert "CapEff:\t0000000000000000" in status and "CapBnd:\t0000000000000000" in status
+    assert "NoNewPrivs:\t1" in status and "Uid:\t65534" in status
+
+
+def test_one_submission_leaves_nothing_for_the_next():
+    leave = """
+import os, ctypes, socket, subprocess, sys, builtins, numpy
+for folder in ("/tmp", "/dev/shm"):
+    open(folder + "/trace", "w").write("left")
+os.environ["TRACE"] = builtins.trace = numpy.trace_left = "left"
+ctypes.CDLL(None).shmget(1234, 4096, 0o1666)
+subprocess.Popen(["sleep", "1000"], start_new_session=True)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        import time; time.sleep(1000)
+    os._exit(0)
+print("done")
+"""
+    look = """
+import os, builtins, ctypes, numpy
+print(os.listdir("/tmp"), os.listdir("/dev/shm"), os.environ.get("TRACE"), hasattr(builtins, "trace"),
+      hasattr(numpy, "trace_left"), ctypes.CDLL(None).shmget(1234, 4096, 0o666))
+"""
+    with session() as room:
+        assert _words(room.run_cell(leave)) == "done\n"
+        family = [process.pid for process in room.child.family()]
+        assert len(family) == 3
+    assert not any(psutil.pid_exists(pid) for pid in family)
+    assert shown(look) == "[] [] None False False -1\n"
+
+
+def test_two_submissions_at_a_time_do_not_see_each_other():
+    with session() as one, session() as other:
+        one.run_cell("import socket; s = socket.socket(); s.bind(('127.0.0.1', 8765)); s.listen()")
+        one.run_cell("a = socket.socket(socket.AF_UNIX); a.bind('\\0dlcourse'); a.listen()")
+        assert "ConnectionRefused" in _words(
+            other.run_cell("import socket; socket.create_connection(('127.0.0.1', 8765), 1)")
+        )
+        meet = "socket.socket(socket.AF_UNIX).connect('\\0dlcourse')"
+        assert "ConnectionRefused" in _words(other.run_cell(meet))
+        assert _words(other.run_cell("import os; print(len(os.listdir('/tmp')))")) == "0\n"
+
+
+def lost(code: str, limits: Limits = LIMITS) -> SessionLost:
+    with session(limits) as room, pytest.raises(SessionLost) as caught:
+        room.run_cell(code)
+    return caught.value
+
+
+def test_limits_are_verdicts_with_names():
+    assert lost("import os; os._exit(0)").verdict == CRASHED
+    assert lost("import ctypes; ctypes.string_at(0)").verdict == CRASHED
+    assert lost("import os, signal; os.kill(os.getpid(), signal.SIGKILL)").verdict == CRASHED
+    quick = Limits(cell_seconds=1, cpu_seconds=5)
+    assert lost("import time; time.sleep(60)", quick).verdict == TIME
+    assert lost("import signal, time\nsignal.signal(2, signal.SIG_IGN); time.sleep(60)", quick).verdict == TIME
+    small = Limits(cell_seconds=20, memory=200 << 20)
+    assert lost("hoard = [bytearray(b'x' * 10_000_000) for _ in range(100)]", small).verdict == MEMORY
+
+
+def test_what_was_shown_before_the_limit_is_kept():
+    quick = Limits(cell_seconds=1)
+    assert lost("print('begun', flush=True)\nimport time; time.sleep(60)", quick).run.outputs[0].text == "begun\n"
+
+
+def test_subprocesses_speak_and_pictures_are_drawn():
+    with session() as room:
+        assert "from below" in _words(room.run_cell("import os; os.system('echo from below')"))
+        assert "from a shell" in _words(room.run_cell("!echo from a shell"))
+        run = room.run_cell("import matplotlib.pyplot as plt\nplt.plot([1, 2]);")
+        assert "image/png" in run.outputs[-1].data
+        assert _words(room.run_cell("exit()")) == "" and _words(room.run_cell("print(1)")) == "1\n"
+
+
+def test_addresses_and_unseeded_numbers_are_the_same_in_every_run():
+    code = "import numpy as np, random\nprint(object(), np.random.rand(), random.random(), hash('x'))"
+    first = shown(code)
+    warm.close()
+    assert shown(code) == first
+
+
+def test_a_cold_sandbox_does_the_same(monkeypatch):
+    """Where the system allows no namespaces within bubblewrap, each submission gets a bubblewrap of its own."""
+    monkeypatch.setattr(warm, "_unisolated", ["not allowed"])
+    with session() as room:
+        assert room.child.server is not None
+        assert _words(room.run_cell("import os; print(os.getuid())")) == "65534\n"
+        assert "Error" in _words(room.run_cell("__import__('socket').create_connection(('1.1.1.1', 53), 1)"))
+        process = room.child.server.process.pid
+    assert not psutil.pid_exists(process)
+
+
+def test_any_jupyter_client_can_start_a_walled_kernel(tmp_path):
+    """The provisioner under a stock client, as a kernelspec names it."""
+    (tmp_path / "k").mkdir()
+    spec = KernelSpec(
+        argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+        display_name="walled",
+        language="python",
+        interrupt_mode="message",
+        metadata={
+            "kernel_provisioner": {
+                "provisioner_name": "dlcourse-sandbox",
+                "config": {"library": str(view.cached(())), "writable": [str(tmp_path)]},
+            }
+        },
+    )
+
+    class One(KernelSpecManager):
+        def get_kernel_spec(self, kernel_name):
+            return spec
+
+    cells = ["import os; print(os.getuid())", "import socket; socket.create_connection(('1.1.1.1', 53), 1)"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in cells])
+    client = NotebookClient(notebook, timeout=60, kernel_name="walled", allow_errors=True)
+    client.create_kernel_manager()
+    client.km.kernel_spec_manager = One()
+    client.km.transport, client.km.ip = "ipc", str(tmp_path / "k" / "s")
+    client.km.connection_file = str(tmp_path / "kernel.json")
+    client.execute()
+    assert notebook.cells[0].outputs[0].text == "65534\n"
+    assert notebook.cells[1].outputs[0].ename == "OSError"
