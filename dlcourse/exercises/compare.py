@@ -6,57 +6,37 @@ and dicts of these. It answers ``None`` where the result is right, else a senten
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlcourse.exercises.plain import NotPlain, numbers, plain
+
 if TYPE_CHECKING:
     from dlcourse.exercises.spec import Case
 
-MAX_DEPTH = 8
+MAX_WORDS = 200
+MAX_RATE = 1e-6
 
 
-class NotPlain(ValueError):
-    """A student's result is of a type that no answer has; the message says which."""
+@dataclass(frozen=True)
+class FalseFail:
+    """How often a correct solution fails, where the judging leaves something to chance.
 
-
-def plain(value: Any, depth: int = 0) -> Any:
-    """Turn a result into plain data: NumPy and torch, scalars and 0-d arrays are then one and the same.
-
-    Raises
-    ------
-    NotPlain
-        For anything but ``None``, numbers, strings, numeric arrays or tensors, and lists, tuples and dicts of them.
+    Attributes
+    ----------
+    rate : an upper bound of the probability for one grading of the exercise, all its cases together.
+    why : where the bound comes from: what is left to chance, what is assumed, what was only measured.
     """
-    if depth > MAX_DEPTH:
-        raise NotPlain(f"the result is nested more than {MAX_DEPTH} levels deep")
-    if value is None or isinstance(value, str):
-        return value if value is None else str(value)
-    if isinstance(value, bool | int | float | np.generic):
-        return _numeric(np.asarray(value))
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(value, torch.Tensor):
-        tensor = value.detach().cpu()
-        tensor = tensor.float() if tensor.dtype in (torch.bfloat16, torch.float16) else tensor
-        return _numeric(tensor.resolve_conj().resolve_neg().numpy().copy())
-    if isinstance(value, np.ndarray):
-        return _numeric(np.array(value, subok=False))
-    if isinstance(value, list | tuple):
-        return [plain(v, depth + 1) for v in value]
-    if isinstance(value, dict):
-        return {str(k): plain(v, depth + 1) for k, v in value.items()}
-    raise NotPlain(f"the result is a {type(value).__name__}; expected numbers, arrays or tensors")
 
+    rate: float
+    why: str
 
-def _numeric(array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind not in "fiub":
-        raise NotPlain(f"the result has dtype {array.dtype}; expected real numbers")
-    if array.dtype == np.longdouble or array.dtype == np.float16:
-        return array.astype(np.float64)
-    return array
+    def __post_init__(self):
+        if not 0 <= self.rate <= MAX_RATE:
+            raise ValueError(f"rate is {self.rate}; correct solutions may fail with probability {MAX_RATE} at most")
 
 
 class Compare:
@@ -65,7 +45,27 @@ class Compare:
     needs_reference = True
 
     def __call__(self, case: Case, got: list, want: list | None) -> str | None:
-        """``None`` if the results ``got`` of the case's steps are right, else a sentence."""
+        """``None`` if the results ``got`` of the case's steps are right, else a sentence.
+
+        ``got`` may come from anyone: it is made plain again, and nothing in it makes this raise.
+        """
+        try:
+            got = [plain(value) for value in got]
+        except NotPlain as error:
+            return str(error)
+        if self.needs_reference and want is None:
+            raise ValueError(f"the reference gave no result in the case {case.name!r}")
+        steps = sum(call.method != "__init__" for call in case.calls) if case.calls else 1
+        if len(got) != steps:
+            return f"got {len(got)} results, expected {steps}"
+        try:
+            return self.judge(case, got, want)
+        except Exception as error:
+            words = str(error) or type(error).__name__
+            return f"the result has not the form that was asked for ({words[:MAX_WORDS]})"
+
+    def judge(self, case: Case, got: list, want: list | None) -> str | None:
+        """The same for results that are plain, one for each step that gives one; may raise where the form is wrong."""
         raise NotImplementedError
 
     def same(self, got: list, other: list) -> bool:
@@ -84,7 +84,7 @@ class Close(Compare):
     rtol: float = 1e-5
     atol: float = 1e-7
 
-    def __call__(self, case, got, want):
+    def judge(self, case, got, want):
         found = difference(got, want, rtol=self.rtol, atol=self.atol)
         # Without steps the answer itself is what was asked for: to name it would be to give it away.
         return found if case.calls or found is None else f"got {describe(got[0])}, which is not it"
@@ -95,35 +95,43 @@ class Close(Compare):
 
 @dataclass(frozen=True)
 class Holds(Compare):
-    """A property of the results: ``rule(case, values)`` gives ``None`` where it holds, else a sentence."""
+    """A property of the results: ``rule(case, values)`` gives ``None`` where it holds, else a sentence.
+
+    Numbers that are not finite fail before the rule sees them, as they escape most comparisons.
+    """
 
     rule: Callable[[Case, list], str | None]
+    false_fail: FalseFail = field(kw_only=True)
     needs_reference = False
 
-    def __call__(self, case, got, want):
-        try:
-            return self.rule(case, got)
-        except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
-            return f"the result has not the form that was asked for ({error})"
+    def judge(self, case, got, want):
+        return _not_finite(got) or self.rule(case, got)
 
 
 @dataclass(frozen=True)
 class AtLeast(Compare):
-    """A score on data that the student's code has not seen: ``score(case, values) -> float``, higher is better."""
+    """A score on data that the student's code has not seen: ``score(case, values) -> float``, higher is better.
+
+    ``threshold`` is what passes. ``asked`` is what the question asks for, where it is more: the difference keeps a
+    solution that reaches it from failing by the luck of the draw.
+    """
 
     score: Callable[[Case, list], float]
     threshold: float
     what: str = "accuracy on held-out data"
+    asked: float | None = None
+    false_fail: FalseFail = field(kw_only=True)
     needs_reference = False
 
-    def __call__(self, case, got, want):
-        try:
-            value = float(self.score(case, got))
-        except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
-            return f"the result has not the form that was asked for ({error})"
+    def judge(self, case, got, want):
+        bad = _not_finite(got)
+        if bad:
+            return bad
+        value = float(self.score(case, got))
         if value >= self.threshold:
             return None
-        return f"{self.what} is {value:.4g}, expected at least {self.threshold:g}"
+        asked = self.threshold if self.asked is None else self.asked
+        return f"{self.what} is {value:.4g}, expected at least {asked:g}"
 
 
 @dataclass(frozen=True)
@@ -141,7 +149,7 @@ def difference(got: Any, want: Any, *, rtol: float, atol: float, where: str = ""
     prefix = f"{where}: " if where else ""
     if isinstance(want, list):
         if isinstance(got, np.ndarray) and got.ndim and len(got) == len(want):
-            got = list(got)
+            got = [np.asarray(part) for part in got]
         if not isinstance(got, list):
             return f"{prefix}got {describe(got)}, expected {len(want)} results"
         if len(got) != len(want):
@@ -154,9 +162,9 @@ def difference(got: Any, want: Any, *, rtol: float, atol: float, where: str = ""
         return None
     if isinstance(want, dict):
         if not isinstance(got, dict):
-            return f"{prefix}got {describe(got)}, expected a dict with {', '.join(sorted(want))}"
+            return f"{prefix}got {describe(got)}, expected a dict with {_names(want)}"
         if sorted(got) != sorted(want):
-            return f"{prefix}keys are {', '.join(sorted(got))}; expected {', '.join(sorted(want))}"
+            return f"{prefix}keys are {_names(got)}; expected {_names(want)}"
         for key in want:
             found = difference(got[key], want[key], rtol=rtol, atol=atol, where=f"{where}[{key!r}]")
             if found:
@@ -171,12 +179,14 @@ def difference(got: Any, want: Any, *, rtol: float, atol: float, where: str = ""
 def _array_difference(got: Any, want: np.ndarray, rtol: float, atol: float, prefix: str) -> str | None:
     if isinstance(got, list):
         try:
-            got = np.array(got, dtype=float)
-        except (TypeError, ValueError):
-            return f"{prefix}got a list, expected {describe(want)}"
+            got = numbers(got)
+        except ValueError:
+            return f"{prefix}got a list of {len(got)} entries, expected {describe(want)}"
     if not isinstance(got, np.ndarray):
         return f"{prefix}got {describe(got)}, expected {describe(want)}"
     if got.shape != want.shape:
+        if not (got.ndim and want.ndim):
+            return f"{prefix}got {describe(got)}, expected {_form(want)}"
         turned = got.ndim == 2 and got.T.shape == want.shape
         extra = " (it is the transpose of what is asked)" if turned and _close(got.T, want, rtol, atol).all() else ""
         return f"{prefix}shape is {got.shape}, expected {want.shape}{extra}"
@@ -186,7 +196,8 @@ def _array_difference(got: Any, want: np.ndarray, rtol: float, atol: float, pref
     index = tuple(int(i) for i in np.argwhere(~good)[0])
     at = f"at index {index} " if index else ""
     count = f" ({int((~good).sum())} of {good.size} entries differ)" if good.size > 1 else ""
-    return f"{prefix}{at}got {_number(got[index])}, expected {_number(want[index])}{count}"
+    one, other = _two_numbers(got[index], want[index])
+    return f"{prefix}{at}got {one}, expected {other}{count}"
 
 
 def _close(got: np.ndarray, want: np.ndarray, rtol: float, atol: float) -> np.ndarray:
@@ -196,8 +207,26 @@ def _close(got: np.ndarray, want: np.ndarray, rtol: float, atol: float) -> np.nd
     finite = np.isfinite(want)
     scale = np.abs(want[finite]).max(initial=0.0)
     with np.errstate(invalid="ignore", over="ignore"):
-        near = np.abs(got - want) <= atol + rtol * (np.abs(np.where(finite, want, 0.0)) + scale)
+        # Multiplied before it is added: the sum of two numbers near the largest float would be infinite.
+        near = np.abs(got - want) <= atol + rtol * np.abs(np.where(finite, want, 0.0)) + rtol * scale
     return np.where(finite, near & np.isfinite(got), (got == want) | (np.isnan(got) & np.isnan(want)))
+
+
+def _not_finite(value: Any, where: str = "") -> str | None:
+    """The first number that is infinite or none at all, in words."""
+    if isinstance(value, np.ndarray):
+        if value.dtype.kind != "f" or np.isfinite(value).all():
+            return None
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(value))[0])
+        prefix, at = f"{where}: " if where else "", f"at index {index} " if index else ""
+        return f"{prefix}{at}got {_number(value[index])}, expected a finite number"
+    if isinstance(value, list):
+        parts = ((_ordinal(where, i, len(value)), part) for i, part in enumerate(value))
+    elif isinstance(value, dict):
+        parts = ((f"{where}[{key!r}]", part) for key, part in value.items())
+    else:
+        return None
+    return next((found for name, part in parts if (found := _not_finite(part, name))), None)
 
 
 def describe(value: Any) -> str:
@@ -207,14 +236,32 @@ def describe(value: Any) -> str:
     if isinstance(value, str):
         return repr(value if len(value) <= 40 else value[:37] + "...")
     if isinstance(value, np.ndarray):
-        return _number(value[()]) if value.ndim == 0 else f"an array of shape {value.shape}"
+        return _number(value[()]) if value.ndim == 0 else _form(value)
     if isinstance(value, list):
         return f"{len(value)} results"
     return f"a {type(value).__name__}"
 
 
-def _number(value: Any) -> str:
-    return f"{value:.6g}" if np.asarray(value).dtype.kind == "f" else str(value)
+def _form(array: np.ndarray) -> str:
+    return f"an array of shape {array.shape}" if array.ndim else "a single number"
+
+
+def _names(keys: Iterable[str]) -> str:
+    named = [key if len(key) <= 40 else key[:37] + "..." for key in sorted(keys)]
+    return ", ".join(named[:8]) + (f" and {len(named) - 8} more" if len(named) > 8 else "")
+
+
+def _number(value: Any, digits: int = 6) -> str:
+    return f"{value:.{digits}g}" if np.asarray(value).dtype.kind == "f" else str(value)
+
+
+def _two_numbers(got: Any, want: Any) -> tuple[str, str]:
+    """Two different numbers with as many digits as it takes to tell them apart."""
+    for digits in (6, 9, 13, 17):
+        one, other = _number(got, digits), _number(want, digits)
+        if one != other:
+            break
+    return one, other
 
 
 def _ordinal(where: str, i: int, n: int) -> str:
