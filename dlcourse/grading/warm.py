@@ -75,7 +75,7 @@ class ForkServer:
                 disk=256 * MIB,
                 walls=isolate,
             )
-        self.said = tempfile.TemporaryFile()
+        self.said = tempfile.TemporaryFile()  # noqa: SIM115 (closed with this object)
         self.process = subprocess.Popen(
             command,
             env={"PATH": env["PATH"]} if walled else {**os.environ, **env},
