@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,47 @@ def test_an_unknown_exercise_names_its_neighbours():
 def test_whatever_an_answer_does_becomes_a_sentence(answer, said):
     report = check("conv.output_size", answer)
     assert not report.passed and said in str(report) and "Traceback" not in str(report)
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("nothing to say")
+
+
+def test_an_exception_that_cannot_be_printed_is_an_answer_too():
+    def output_size(*args, **kwargs):
+        raise Mute
+
+    report = check("conv.output_size", output_size)
+    assert report.verdict == "wrong" and "Mute" in str(report)
+
+
+def test_only_the_template_counts_as_not_written():
+    def template(*args, **kwargs):
+        raise NotImplementedError()
+
+    def unsupported(*args, **kwargs):
+        raise NotImplementedError("no kernel for this dtype")
+
+    assert check("conv.output_size", template).verdict == "not written"
+    report = check("conv.output_size", unsupported)
+    assert report.verdict == "wrong" and "no kernel for this dtype" in str(report)
+
+
+def test_a_strict_student_does_not_stop_the_reference():
+    def sigmoid_pair(x):
+        with np.errstate(all="ignore"):
+            s = 1 / (1 + np.exp(-x))
+            return s, s * (1 - s)
+
+    old = np.seterr(all="raise")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            report = check("mlp.sigmoid_pair", sigmoid_pair)
+    finally:
+        np.seterr(**old)
+    assert report.passed, str(report)
 
 
 def test_student_text_is_escaped_in_html():

@@ -9,9 +9,14 @@ progress()                  # the points so far
 
 from __future__ import annotations
 
+import contextlib
 import html
 import sys
+import warnings
+from collections.abc import Iterator
 from typing import Any
+
+import numpy as np
 
 from dlcourse.check.judge import Report, judge, not_written
 from dlcourse.check.probe import probe
@@ -63,12 +68,22 @@ def check(id: str, answer: Any = _MISSING, *, seed: int = PUBLIC_SEED) -> Report
         note = f"`{exercise.name}` is not there yet: run the cell that defines it, then check again"
         report = not_written(exercise, note)
     else:
-        cases = exercise.make_cases(seed)
+        with _unaffected():
+            cases = exercise.make_cases(seed)
         with withheld(names_withheld(assignment(assignment_of(exercise)))):
             outcomes = [probe(answer, case.calls) for case in cases]
-        report = judge(exercise, cases, outcomes)
+        with _unaffected():
+            report = judge(exercise, cases, outcomes)
     _reports[exercise.id] = report
     return report
+
+
+@contextlib.contextmanager
+def _unaffected() -> Iterator[None]:
+    """The reference runs in the student's process: what the student made an error there must not stop it."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def hint(id: str) -> Note:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dlcourse.check.probe import Outcome, probe
+from dlcourse.check.probe import NOT_WRITTEN, Outcome, probe
 from dlcourse.exercises import assignment, assignment_of, withheld
 from dlcourse.exercises.spec import Case, Exercise, Mistake
 
@@ -100,7 +100,7 @@ def _row(exercise: Exercise, case: Case, outcome: Outcome, probe: Callable[..., 
 
 
 def _unwritten(outcome: Outcome) -> bool:
-    if outcome.error_kind == "NotImplementedError":
+    if outcome.error_kind == "NotImplementedError" and outcome.error == NOT_WRITTEN:
         return True
     return outcome.values is not None and all(value is None for value in outcome.values)
 

@@ -15,6 +15,7 @@ from dlcourse.exercises.compare import NotPlain, plain
 from dlcourse.exercises.spec import Call
 
 MAX_MESSAGE = 400
+NOT_WRITTEN = "not written yet"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def probe(obj: Any, calls: Sequence[Call]) -> Outcome:
     except (KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:  # SystemExit too: a student's exit() is an answer, not the end of the check
-        return Outcome(error=_words(error), error_kind=type(error).__name__, seconds=time.perf_counter() - start)
+        return Outcome(error=_words(error), error_kind=type(error).__name__[:80], seconds=time.perf_counter() - start)
     return Outcome(values=values, seconds=time.perf_counter() - start)
 
 
@@ -70,10 +71,13 @@ def _fresh(value: Any) -> Any:
 
 
 def _words(error: BaseException) -> str:
-    text = str(error).strip()
+    try:
+        text = str(error).strip()
+    except Exception:  # the student's own exception may fail to say what it is
+        text = ""
     if isinstance(error, NotImplementedError) and not text:
-        return "not written yet"
+        return NOT_WRITTEN
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
     line = f", in the line `{frames[-1].line}`" if frames and frames[-1].line else ""
-    head = type(error).__name__ + (f": {text}" if text else "")
+    head = type(error).__name__[:80] + (f": {text}" if text else "")
     return (head[: MAX_MESSAGE - 120] + line[:120])[:MAX_MESSAGE]
