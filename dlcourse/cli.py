@@ -1,4 +1,4 @@
-"""The front door: ``dlcourse grade``, ``dlcourse release``, ``dlcourse list``."""
+"""The front door: ``dlcourse grade``, ``dlcourse release``, ``dlcourse list``, ``dlcourse mutate``."""
 
 from __future__ import annotations
 
@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("--output", type=Path, help="for grades.csv and feedback (default: grades/<assignment>)")
     grade.add_argument("--db", help="the gradebook's URL (default: sqlite:///gradebook.db in the course's folder)")
     grade.add_argument("--seed", type=int, help="decides the cases (default: the course's secret seed)")
+    grade.add_argument("--again", action="store_true", help="grade unchanged submissions too, not only new ones")
     grade.add_argument("--workers", type=int, help="submissions graded at a time (default: the number of cores)")
     for name, what in _LIMITS.items():
         default = getattr(Limits, f"{name}_seconds")
@@ -65,6 +66,17 @@ def _parser() -> argparse.ArgumentParser:
     release.add_argument("assignment", nargs="*", help="all if none is named")
     release.add_argument("--course", type=Path, default=Path(), help="the course's folder (default: this one)")
     release.set_defaults(run=_release)
+
+    mutate = commands.add_parser("mutate", help="change the solutions by a small fault each: does the check notice?")
+    mutate.add_argument("assignment", nargs="*", help="all if none is named")
+    mutate.add_argument("--exercise", action="append", default=[], metavar="ID", help="this one only; may be repeated")
+    mutate.add_argument(
+        "--every", type=int, default=1, metavar="N", help="of trained exercises try each N-th mutant only"
+    )
+    mutate.add_argument("--workers", type=int, help="mutants tried at a time (default: the number of cores)")
+    mutate.add_argument("--markdown", type=Path, metavar="FILE", help="write the table of the results page here, too")
+    mutate.add_argument("--course", type=Path, default=Path(), help="the course's folder (default: this one)")
+    mutate.set_defaults(run=_mutate)
 
     listing = commands.add_parser("list", help="list the assignments and their exercises")
     listing.set_defaults(run=_list)
@@ -90,8 +102,12 @@ def _grade(args: argparse.Namespace) -> int:
         limits=limits,
         walled=not args.no_sandbox,
         workers=args.workers,
+        again=args.again,
     )
     print(batch.table_text(course.assignment(args.assignment), done))
+    taken = sum(row.taken for _, row in done)
+    if taken:
+        print(f"\n{taken} of {len(done)} were taken as they were graded before; --again grades them too")
     print(f"\ngrades: {output / 'grades.csv'}\nfeedback: {output / 'feedback'}")
     return 0
 
@@ -102,6 +118,24 @@ def _release(args: argparse.Namespace) -> int:
     for path in release(args.course.resolve(), args.assignment):
         print(path)
     return 0
+
+
+def _mutate(args: argparse.Namespace) -> int:
+    from dlcourse.check import mutation_score as mutation
+
+    try:
+        made = mutation.scores(
+            args.course, args.assignment, exercises=args.exercise, every=args.every, workers=args.workers
+        )
+    except mutation.MutationError as error:
+        print(f"dlcourse: {error}", file=sys.stderr)
+        return 1
+    print(mutation.text(made))
+    if args.markdown:
+        args.markdown.write_text(
+            mutation.markdown(made, f"dlcourse mutate --markdown {args.markdown}"), encoding="utf-8"
+        )
+    return 0 if all(score.enough for score in made) else 1
 
 
 def _list(args: argparse.Namespace) -> int:
