@@ -11,11 +11,14 @@ import contextlib
 import importlib.abc
 import importlib.util
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import Any
 
 _ABSENT = object()
+_OPERATORS = "torch.ops.aten"
+_kept: list[Any] = []  # an operator is refused as long as its library lives
 
 
 class Withheld(RuntimeError):
@@ -61,7 +64,25 @@ def forever(names: Iterable[str]) -> None:
     for module, attributes in modules.items():
         if module in sys.modules:
             _patch_everywhere(sys.modules[module], attributes)
+    operators = modules.get(_OPERATORS, [])
+    if operators and "torch" in sys.modules:
+        _refuse_operators(operators)
     sys.meta_path.insert(0, _PatchingFinder(modules))
+
+
+def _refuse_operators(names: Iterable[str]) -> None:
+    """Below all of torch's Python names an operator is found by one table; there it is refused to whoever asks.
+
+    See https://docs.pytorch.org/docs/stable/library.html.
+    """
+    torch = sys.modules["torch"]
+    library = torch.library.Library("aten", "IMPL")
+    _kept.append(library)
+    for name in names:
+        for key in ("CPU", "CUDA", "AutogradCPU", "AutogradCUDA", "CompositeImplicitAutograd"):
+            with contextlib.suppress(RuntimeError), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                library.impl(name, refusal(f"{_OPERATORS}.{name}"), key)
 
 
 def _patch_everywhere(module: ModuleType, attributes: Iterable[str]) -> None:
@@ -155,7 +176,8 @@ class _PatchingFinder(importlib.abc.MetaPathFinder):
         self.busy: set[str] = set()
 
     def find_spec(self, fullname, path=None, target=None):
-        if fullname not in self.modules or fullname in self.busy:
+        wanted = fullname in self.modules or (fullname == "torch" and _OPERATORS in self.modules)
+        if not wanted or fullname in self.busy:
             return None
         self.busy.add(fullname)
         try:
@@ -164,11 +186,13 @@ class _PatchingFinder(importlib.abc.MetaPathFinder):
             self.busy.discard(fullname)
         if spec is None or spec.loader is None:
             return None
-        load, attributes = spec.loader.exec_module, self.modules[fullname]
+        load, attributes = spec.loader.exec_module, self.modules.get(fullname, [])
 
         def exec_module(module):
             load(module)
             _patch_everywhere(module, attributes)
+            if fullname == "torch" and _OPERATORS in self.modules:
+                _refuse_operators(self.modules[_OPERATORS])
 
         spec.loader.exec_module = exec_module
         return spec

@@ -91,6 +91,7 @@ class Exercise:
     difficulty, importance : 1 to 5.
     minutes : for a student who has read the lecture.
     seconds : how long all cases together may take, in the grader.
+    device : ``"cuda"`` where the answer may use a GPU; the grader hands one in only then.
     """
 
     id: str
@@ -108,6 +109,7 @@ class Exercise:
     importance: int = 3
     minutes: int = 15
     seconds: float = 20.0
+    device: str = "cpu"
 
     def __post_init__(self):
         if self.kind not in KINDS:

@@ -16,7 +16,7 @@ from dlcourse.check.withhold import uses
 from dlcourse.exercises import PUBLIC_SEED, Exercise
 from dlcourse.exercises.spec import Call
 from dlcourse.grading import limits as verdicts
-from dlcourse.grading import submission, view, wire
+from dlcourse.grading import sandbox, submission, view, wire
 from dlcourse.grading.course import Assignment
 from dlcourse.grading.limits import Limits
 from dlcourse.grading.session import CellRun, Session, SessionLost, asked
@@ -183,7 +183,9 @@ class _Run:
     def _pass(self) -> None:
         of = self.assignment
         made = view.cached(of.withhold), of.withhold, of.imports
-        with Session(*made, self.limits, self.deadline, self.walled) as session:
+        asks = any(exercise.device == "cuda" for exercise in of.exercises)
+        devices = sandbox.gpu_devices() if asks else ()
+        with Session(*made, self.limits, self.deadline, self.walled, devices) as session:
             for i, cell in enumerate(self.plan.cells):
                 if cell["cell_type"] == "code" and i not in self.stopped and not submission.is_check(cell):
                     self._run_cell(session, i, cell["source"])

@@ -28,6 +28,7 @@ class Limits:
     memory : bytes of resident memory, all processes together.
     processes : how many at once (the kernel's own three included).
     output_bytes, output_messages : of one cell.
+    device_memory : bytes on the GPU, all processes together, where an exercise asks for one.
     disk : bytes of the private /tmp, and of anything else that can be written.
     notebook_bytes : a larger file is refused unread.
     """
@@ -40,5 +41,6 @@ class Limits:
     processes: int = 64
     output_bytes: int = MIB
     output_messages: int = 2000
+    device_memory: int = 8192 * MIB
     disk: int = 256 * MIB
     notebook_bytes: int = 20_000_000

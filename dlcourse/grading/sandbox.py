@@ -178,6 +178,25 @@ def bwrap_command(
     return [*out, "--remount-ro", "/", "--remount-ro", "/dev", "--chdir", "/tmp", "--", *command]
 
 
+def gpu_devices() -> tuple[str, ...]:
+    """The device files of NVIDIA's GPUs and driver on this machine."""
+    return tuple(sorted(str(path) for path in Path("/dev").glob("nvidia*") if not path.is_dir()))
+
+
+def gpu_memory() -> dict[int, int]:
+    """Bytes of GPU memory by process id, as the driver counts them; see ``man nvidia-smi``."""
+    asked = ["nvidia-smi", "--query-compute-apps=pid,used_gpu_memory", "--format=csv,noheader,nounits"]
+    try:
+        lines = subprocess.run(asked, capture_output=True, text=True, timeout=10).stdout.splitlines()
+    except (OSError, subprocess.TimeoutExpired):
+        return {}
+    rows = [line.split(",") for line in lines]
+    used: dict[int, int] = {}
+    for pid, size in (row for row in rows if len(row) == 2 and all(part.strip().isdigit() for part in row)):
+        used[int(pid)] = used.get(int(pid), 0) + (int(size) << 20)
+    return used
+
+
 @functools.cache
 def _system_paths() -> tuple[str, ...]:
     # From /etc only what the loader and time zones need: no accounts, no host names, no configuration.

@@ -207,6 +207,10 @@ class Session:
             return verdicts.PROCESSES
         if sum(map(_resident, family)) > self.limits.memory and sum(map(_own, family)) > self.limits.memory:
             return verdicts.MEMORY
+        if self._devices:
+            used = sandbox.gpu_memory()
+            if sum(used.get(process.pid, 0) for process in family) > self.limits.device_memory:
+                return verdicts.MEMORY
         return ""
 
 

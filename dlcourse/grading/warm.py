@@ -239,7 +239,7 @@ def child(
     folder = "/tmp" if walled else tempfile.gettempdir()
     if walled and not _unisolated:
         try:
-            connection, pid = _server(*made, devices).fork(disk, rlimits, folder, seconds)
+            connection, pid = _fork(made, devices, disk, rlimits, folder, seconds)
             first = psutil.Process(pid).ppid()
             return Child(connection, pid, first, os.pidfd_open(first))
         except Unisolated as error:
@@ -252,8 +252,19 @@ def child(
             own.close()
             raise
         return Child(connection, pid, own.process.pid, server=own)
-    connection, pid = _server(*made, devices).fork(disk, rlimits, folder, seconds)
+    connection, pid = _fork(made, devices, disk, rlimits, folder, seconds)
     return Child(connection, pid, pid)
+
+
+def _fork(made: tuple, devices: tuple[str, ...], *settings) -> tuple[socket.socket, int]:
+    """A child of the kept server; one that is lost, of whatever cause, is replaced once."""
+    try:
+        return _server(*made, devices).fork(*settings)
+    except Unisolated:
+        raise
+    except NoServer:
+        close()
+        return _server(*made, devices).fork(*settings)
 
 
 def _server(library: Path, withhold, imports, walled: bool, devices) -> ForkServer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 
@@ -111,6 +112,15 @@ def test_two_submissions_at_a_time_do_not_see_each_other():
         assert _words(other.run_cell("import os; print(len(os.listdir('/tmp')))")) == "0\n"
 
 
+def test_devices_are_there_only_when_asked_for():
+    device = next(path for path in ("/dev/kmsg", "/dev/loop0", "/dev/net/tun", "/dev/fuse") if os.path.exists(path))
+    look = f"import os; print(os.path.exists({device!r}))"
+    assert shown(look) == "False\n"
+    made = view.cached(()), (), ("numpy",), LIMITS, time.monotonic() + 60
+    with Session(*made, devices=(device,)) as room:
+        assert _words(room.run_cell(look)) == "True\n"
+
+
 def lost(code: str, limits: Limits = LIMITS) -> SessionLost:
     with session(limits) as room, pytest.raises(SessionLost) as caught:
         room.run_cell(code)
@@ -190,3 +200,10 @@ def test_any_jupyter_client_can_start_a_walled_kernel(tmp_path):
     client.execute()
     assert notebook.cells[0].outputs[0].text == "65534\n"
     assert notebook.cells[1].outputs[0].ename == "OSError"
+
+
+def test_a_lost_warm_parent_is_replaced():
+    with session() as room:
+        parent = psutil.Process(room.child.root).parent().parent()
+    parent.kill()
+    assert shown("print(1)") == "1\n"
