@@ -47,7 +47,7 @@ def test_an_unknown_exercise_names_its_neighbours():
     [
         (lambda *a, **k: 1 / 0, "ZeroDivisionError"),
         (lambda: 3, "TypeError"),
-        (lambda *a, **k: object(), "the result is a object"),
+        (lambda *a, **k: object(), "the result is of type object"),
         (lambda *a, **k: exit(), "SystemExit"),
         (lambda *a, **k: np.array([1 + 2j]), "expected real numbers"),
         (7, "not callable"),

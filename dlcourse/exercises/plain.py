@@ -87,7 +87,7 @@ class _Reader:
         if issubclass(kind, dict):
             _own(value, "dict")
             return {self._text(str(k)): self.read(v, depth + 1) for k, v in self._counted(value.items(), len(value))}
-        raise NotPlain(f"the result is a {_name(value)}; expected numbers, arrays or tensors")
+        raise NotPlain(f"the result is of type {_name(value)}; expected numbers, arrays or tensors")
 
     def _text(self, value: str) -> str:
         _own(value, "str")
@@ -156,7 +156,7 @@ class _Reader:
 def _own(value: Any, what: str) -> None:
     kind = type(value)
     if str(getattr(kind, "__module__", "")).partition(".")[0] not in _LIBRARIES:
-        raise NotPlain(f"the result is a {_name(value)}, a subclass of its own; expected a plain {what}")
+        raise NotPlain(f"the result is of type {_name(value)}; expected a plain {what}")
 
 
 def _name(value: Any) -> str:

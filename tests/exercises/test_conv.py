@@ -164,7 +164,8 @@ def test_messages_of_the_edges_say_what_is_wrong():
 def test_messages_of_the_learned_filter_say_what_is_wrong():
     exercise = exercises.get("conv.learn_filter")
     assert "shape is (9,), expected (3, 3)" in str(report(exercise, alternatives_conv.learn_flat))
-    assert "at index (0, 0) got nan, expected a finite number" in str(report(exercise, alternatives_conv.learn_not_a_number))
+    said = str(report(exercise, alternatives_conv.learn_not_a_number))
+    assert "at index (0, 0) got nan, expected a finite number" in said
     assert "expected at least 0.999" in str(report(exercise, alternatives_conv.learn_nothing))
 
 
