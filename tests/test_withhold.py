@@ -48,6 +48,7 @@ REFUSED = {
     "a layer": "import torch; torch.nn.Conv2d(1, 1, 3)(t)",
     "an operator": "import torch; torch.ops.aten.conv2d(t, t)",
     "its overload": "import torch; torch.ops.aten.conv2d.default(t, t)",
+    "a method": "import torch; torch.ones(1, requires_grad=True).backward()",
     "torch's own table": "import torch; torch._C._VariableFunctions.conv2d(t, t)",
 }
 
@@ -55,7 +56,7 @@ REFUSED = {
 @pytest.mark.parametrize("early", [True, False], ids=["imported before", "imported later"])
 def test_a_withheld_function_is_refused_by_all_its_names(early):
     withhold = ["scipy.signal.convolve2d", "scipy.signal._sigtools._convolve2d", "torch.conv2d"]
-    withhold += ["torch.ops.aten.conv2d", "torch.ops.aten.convolution"]
+    withhold += ["torch.ops.aten.conv2d", "torch.ops.aten.convolution", "torch.Tensor.backward", "torch.Tensor.grad_fn"]
     tries = "\n".join(f"attempt({how!r}, lambda: exec({code!r}, globals()))" for how, code in REFUSED.items())
     program = f"""
 import numpy as np
@@ -71,6 +72,7 @@ def attempt(how, call):
     except Withheld:
         print("refused:", how)
 {tries}
+assert (torch.ones(1, requires_grad=True) * 2).grad_fn is None and "2." in repr(torch.ones(1, requires_grad=True) * 2)
 assert (t @ t).sum() == 27 and torch.sigmoid(t).shape == t.shape
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)

@@ -61,13 +61,33 @@ def forever(names: Iterable[str]) -> None:
     """The same for the rest of this process, under every name that the functions' own library knows them by, and for
     modules that are imported later."""
     modules = by_module(names)
-    for module, attributes in modules.items():
+    for module in modules:
         if module in sys.modules:
-            _patch_everywhere(sys.modules[module], attributes)
-    operators = modules.get(_OPERATORS, [])
-    if operators and "torch" in sys.modules:
-        _refuse_operators(operators)
+            _withhold_of(module, modules)
+    if "torch" in sys.modules:
+        _withhold_of("torch", modules)
     sys.meta_path.insert(0, _PatchingFinder(modules))
+
+
+def _withhold_of(name: str, modules: dict[str, list[str]]) -> None:
+    """Refuse what is withheld of a module that has been loaded, and of its classes."""
+    module = sys.modules[name]
+    _patch_everywhere(module, modules.get(name, []))
+    for holder, attributes in modules.items():
+        parent, _, last = holder.rpartition(".")
+        if parent == name and isinstance(getattr(module, last, None), type):
+            _patch_class(getattr(module, last), attributes)
+    if name == "torch":
+        _refuse_operators(modules.get(_OPERATORS, []))
+
+
+def _patch_class(cls: type, attributes: Iterable[str]) -> None:
+    for attribute in attributes:
+        value = getattr(cls, attribute, None)
+        if callable(value):
+            setattr(cls, attribute, refusal(f"{cls.__module__}.{cls.__name__}.{attribute}"))
+        elif value is not None:
+            setattr(cls, attribute, None)
 
 
 def _refuse_operators(names: Iterable[str]) -> None:
@@ -176,8 +196,7 @@ class _PatchingFinder(importlib.abc.MetaPathFinder):
         self.busy: set[str] = set()
 
     def find_spec(self, fullname, path=None, target=None):
-        wanted = fullname in self.modules or (fullname == "torch" and _OPERATORS in self.modules)
-        if not wanted or fullname in self.busy:
+        if (fullname not in self.modules and fullname != "torch") or fullname in self.busy:
             return None
         self.busy.add(fullname)
         try:
@@ -186,13 +205,11 @@ class _PatchingFinder(importlib.abc.MetaPathFinder):
             self.busy.discard(fullname)
         if spec is None or spec.loader is None:
             return None
-        load, attributes = spec.loader.exec_module, self.modules.get(fullname, [])
+        load = spec.loader.exec_module
 
         def exec_module(module):
             load(module)
-            _patch_everywhere(module, attributes)
-            if fullname == "torch" and _OPERATORS in self.modules:
-                _refuse_operators(self.modules[_OPERATORS])
+            _withhold_of(fullname, self.modules)
 
         spec.loader.exec_module = exec_module
         return spec

@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from dlcourse import conv
 from dlcourse.exercises.compare import AtLeast, Close, FalseFail, Holds
+from dlcourse.exercises.offered import AUTOGRAD, CONVOLUTION
 from dlcourse.exercises.plain import numbers
 from dlcourse.exercises.spec import Case, Exercise, Mistake, calls, case, steps, text_exercise
 
@@ -18,16 +19,7 @@ _CONVOLUTIONS = (
     *(f"dlcourse.conv.{name}" for name in ("correlate2d", "convolve2d", "conv1d_forward", "conv1d_backward")),
     *(f"dlcourse.conv.{name}" for name in ("conv2d_forward", "conv2d_backward", "im2col", "col2im")),
     *(f"dlcourse.conv.{name}" for name in ("conv2d_loops", "conv2d_loops_backward")),
-    *(f"torch.nn.functional.{name}" for name in ("conv1d", "conv2d", "conv3d", "conv_transpose2d", "fold", "unfold")),
-    *(f"torch.{name}" for name in ("conv1d", "conv2d", "conv3d", "conv_transpose2d", "convolution")),
-    *(f"scipy.signal.{name}" for name in ("correlate2d", "convolve2d", "correlate", "convolve", "fftconvolve")),
-    *(f"scipy.ndimage.{name}" for name in ("correlate", "convolve")),
-)
-_AUTODIFF = (
-    "torch.autograd.backward",
-    "torch.autograd.grad",
-    *(f"torch.func.{name}" for name in ("grad", "vjp", "jacrev")),
-    *(f"torch.nn.grad.{name}" for name in ("conv2d_input", "conv2d_weight")),
+    *CONVOLUTION,
 )
 
 
@@ -557,7 +549,7 @@ backward = Exercise(
     difficulty=4,
     importance=4,
     minutes=45,
-    withhold=(*_CONVOLUTIONS, *_AUTODIFF),
+    withhold=(*_CONVOLUTIONS, *AUTOGRAD),
     hints=(
         "Take one product `x · w` of the forward pass. It went into one output. When that output's gradient is "
         "`dout`, what does the product send back to `w`, and what to `x`? The rest is adding up. Begin with `db`: "
@@ -792,7 +784,7 @@ layer = Exercise(
     difficulty=3,
     importance=4,
     minutes=25,
-    withhold=(*_CONVOLUTIONS, *_AUTODIFF),
+    withhold=(*_CONVOLUTIONS, *AUTOGRAD),
     hints=(
         "At one pixel, a 1×1 convolution is a fully connected layer from C to K numbers. What must `forward` keep "
         "so that `backward` can work?",
@@ -1071,7 +1063,7 @@ learn_filter = Exercise(
     difficulty=3,
     importance=4,
     minutes=30,
-    withhold=(*_CONVOLUTIONS, *_AUTODIFF),
+    withhold=(*_CONVOLUTIONS, *AUTOGRAD),
     hints=(
         "The prediction is a correlation with the current kernel, the loss the mean of the squared errors. How "
         "does the loss change with the weight (i, j)? That weight meets one pixel of each window.",

@@ -12,12 +12,12 @@ import numpy as np
 
 from dlcourse import data, mlp
 from dlcourse.exercises.compare import AtLeast, Close, FalseFail, Holds
+from dlcourse.exercises.offered import AUTOGRAD, CROSS_ENTROPY, SIGMOID
 from dlcourse.exercises.plain import numbers
 from dlcourse.exercises.spec import Case, Exercise, Mistake, calls, case, steps, text_exercise
 
 # float32 answers pass; every slip in a formula is far larger.
 CLOSE = Close(rtol=1e-4, atol=1e-6)
-AUTOGRAD = ("torch.autograd.backward", "torch.autograd.grad", "torch.func.grad", "torch.func.vjp", "torch.func.jacrev")
 
 
 # --- A number: counting parameters --------------------------------------------------------------------------------
@@ -138,10 +138,7 @@ sigmoid = Exercise(
         *AUTOGRAD,
         "dlcourse.mlp.sigmoid_forward",
         "dlcourse.mlp.sigmoid_backward",
-        "scipy.special.expit",
-        "torch.sigmoid",
-        "torch.special.expit",
-        "torch.nn.functional.sigmoid",
+        *SIGMOID,
     ),
     hints=(
         "Work out the value first, and the slope from the value: σ'(x) = σ(x)(1 − σ(x)).",
@@ -358,10 +355,7 @@ cross_entropy = Exercise(
         *AUTOGRAD,
         "dlcourse.mlp.softmax_cross_entropy_forward",
         "dlcourse.mlp.softmax_cross_entropy_backward",
-        "torch.nn.functional.cross_entropy",
-        "torch.nn.functional.nll_loss",
-        "torch.nn.CrossEntropyLoss",
-        "sklearn.metrics.log_loss",
+        *CROSS_ENTROPY,
     ),
     hints=(
         "Start with the probabilities p of shape (N, C). The loss picks one number a row: p[n, targets[n]]. "

@@ -25,10 +25,10 @@ def main(control: int) -> None:
     """Fork on request until the other end of the socket with this descriptor hangs up."""
     if isolate.fix_addresses():
         os.execv(sys.executable, sys.orig_argv)
-    settings = json.loads(os.environ.pop("DLCOURSE_FORKSERVER"))
+    requests = socket.socket(fileno=control)
+    settings = json.loads(requests.recv(1 << 16))
     forever(settings["withhold"])
     warm(settings["imports"])
-    requests = socket.socket(fileno=control)
     requests.send(b"ready")
     while True:
         data, descriptors, _, _ = socket.recv_fds(requests, 1 << 16, 1)

@@ -11,7 +11,6 @@ from typing import Any
 
 import psutil
 from nbformat import NotebookNode
-from nbformat.v4 import new_output
 
 from dlcourse.check.probe import Outcome
 from dlcourse.exercises.compare import NotPlain, plain
@@ -246,7 +245,7 @@ def _collect(run: CellRun, content: bytes) -> None:
             run.outputs.clear()
             return
         output = _OUTPUTS[kind](said)
-    except (ValueError, KeyError, TypeError, RecursionError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return
     if kind == "error":
         run.error = f"{output.ename}: {output.evalue}"[:300]
@@ -258,17 +257,22 @@ def _collect(run: CellRun, content: bytes) -> None:
 
 
 def _stream(said: dict[str, Any]) -> NotebookNode:
-    return new_output("stream", name="stderr" if said["name"] == "stderr" else "stdout", text=str(said["text"]))
+    name = "stderr" if said["name"] == "stderr" else "stdout"
+    return NotebookNode(output_type="stream", name=name, text=str(said["text"]))
 
 
 def _error(said: dict[str, Any]) -> NotebookNode:
     trace = [str(line) for line in list(said["traceback"])]
-    return new_output("error", ename=str(said["ename"])[:100], evalue=str(said["evalue"]), traceback=trace)
+    name, words = str(said["ename"])[:100], str(said["evalue"])
+    return NotebookNode(output_type="error", ename=name, evalue=words, traceback=trace)
 
 
 def _rich(said: dict[str, Any]) -> NotebookNode:
-    data = {str(kind): value for kind, value in said["data"].items() if isinstance(value, str | dict | list)}
-    return new_output(said["output_type"], data=data)
+    data = {str(kind): value for kind, value in said["data"].items() if isinstance(value, str | dict)}
+    made = NotebookNode(output_type=said["output_type"], data=NotebookNode(data), metadata=NotebookNode())
+    if made.output_type == "execute_result":
+        made.execution_count = None
+    return made
 
 
 _OUTPUTS = {"stream": _stream, "error": _error, "display_data": _rich, "execute_result": _rich}

@@ -63,8 +63,7 @@ class ForkServer:
     ):
         self.walled, self.isolate = walled, isolate
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        settings = json.dumps({"withhold": withhold, "imports": imports})
-        env = {**sandbox.environment(sandbox.LIBRARY if walled else str(library)), "DLCOURSE_FORKSERVER": settings}
+        env = sandbox.environment(sandbox.LIBRARY if walled else str(library))
         command = [sys.executable, "-c", _START, str(theirs.fileno())]
         if walled:
             command = sandbox.bwrap_command(
@@ -86,6 +85,7 @@ class ForkServer:
         )
         theirs.close()
         self.control, self.ready = ours, False
+        ours.send(json.dumps({"withhold": withhold, "imports": imports}).encode())
 
     def wait(self, seconds: float) -> None:
         """Until it is ready to be forked.

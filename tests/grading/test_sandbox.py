@@ -44,6 +44,8 @@ DENIED = {
     "set the kernel's switches": "open('/proc/sys/kernel/core_pattern', 'w').write('x')",
     "read the first process's environment": "open('/proc/1/environ').read()",
     "read its memory": "open('/proc/1/mem', 'rb')",
+    "press the magic key": "open('/proc/sysrq-trigger', 'w')",
+    "spare itself from the killer": "open('/proc/self/oom_score_adj', 'w').write('-1000')",
     "make a user namespace": "assert not __import__('ctypes').CDLL(None).unshare(0x10000000)",
     "make a mount namespace": "assert not __import__('ctypes').CDLL(None).unshare(0x20000)",
     "mount": "assert not __import__('ctypes').CDLL(None).mount(b'x', b'/tmp', b'tmpfs', 0, b'')",
@@ -95,7 +97,7 @@ print(os.listdir("/tmp"), os.listdir("/dev/shm"), os.environ.get("TRACE"), hasat
     with session() as room:
         assert _words(room.run_cell(leave)) == "done\n"
         family = [process.pid for process in room.child.family()]
-        assert len(family) == 3
+        assert len(family) >= 3
     assert not any(psutil.pid_exists(pid) for pid in family)
     assert shown(look) == "[] [] None False False -1\n"
 

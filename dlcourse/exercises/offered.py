@@ -1,0 +1,52 @@
+"""What libraries offer for something that an exercise asks for, under all the names they have for it.
+
+``check.withhold`` refuses these in the grader. An attribute of a class is named like ``torch.Tensor.grad_fn``; what
+stands below torch's Python names, like ``torch.ops.aten.convolution``.
+"""
+
+AUTOGRAD = (
+    "torch.Tensor.backward",
+    "torch.Tensor.grad_fn",
+    "torch.autograd.backward",
+    "torch.autograd.grad",
+    "torch.func.grad",
+    "torch.func.jacfwd",
+    "torch.func.jacrev",
+    "torch.func.jvp",
+    "torch.func.vjp",
+    "torch.autograd.functional.jacobian",
+    "torch.autograd.functional.vjp",
+    "torch.autograd.functional.jvp",
+)
+CONVOLUTION = (
+    *(f"torch.nn.functional.{name}" for name in ("conv1d", "conv2d", "conv3d", "fold", "unfold")),
+    *(f"torch.nn.functional.conv_transpose{d}d" for d in (1, 2, 3)),
+    *(f"torch.{name}" for name in ("conv1d", "conv2d", "conv3d", "convolution")),
+    *(f"torch.conv_transpose{d}d" for d in (1, 2, 3)),
+    *(f"torch.ops.aten.{name}" for name in ("convolution", "_convolution", "conv1d", "conv2d", "conv3d")),
+    *(f"torch.ops.aten.{name}" for name in ("mkldnn_convolution", "thnn_conv2d", "_slow_conv2d_forward")),
+    *(f"torch.ops.aten.{name}" for name in ("convolution_backward", "im2col", "col2im")),
+    "torch.nn.grad.conv2d_input",
+    "torch.nn.grad.conv2d_weight",
+    *(f"scipy.signal.{name}" for name in ("correlate2d", "convolve2d", "correlate", "convolve")),
+    *(f"scipy.signal.{name}" for name in ("fftconvolve", "oaconvolve")),
+    *(f"scipy.signal._sigtools.{name}" for name in ("_convolve2d", "_correlateND")),
+    *(f"scipy.ndimage.{name}" for name in ("correlate", "convolve")),
+    "scipy.ndimage._nd_image.correlate",
+)
+SIGMOID = (
+    "scipy.special._ufuncs.expit",
+    "scipy.special.expit",
+    "torch.nn.functional.sigmoid",
+    "torch.ops.aten.sigmoid",
+    "torch.sigmoid",
+    "torch.special.expit",
+)
+CROSS_ENTROPY = (
+    "sklearn.metrics.log_loss",
+    "torch.nn.CrossEntropyLoss",
+    "torch.nn.functional.cross_entropy",
+    "torch.nn.functional.nll_loss",
+    "torch.ops.aten.cross_entropy_loss",
+    "torch.ops.aten.nll_loss",
+)
