@@ -1,98 +1,45 @@
-"""Grade a folder of submissions: find them, map ``grade`` over them, record each result, write the reports."""
+"""Grade a folder of submissions: find them, map ``grade`` over them, write the reports, record each result.
+
+A result is recorded as soon as it is there, its files before it. So a run that ends at any moment, also by a kill, has
+lost nothing that it recorded; the next one takes it as it is and goes on with the rest.
+"""
 
 from __future__ import annotations
 
-import csv
-import io
+import ctypes
+import hashlib
 import json
 import multiprocessing
 import os
 import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
+from nbgrader.api import Gradebook
 from tqdm import tqdm
 
-from dlcourse.grading import feedback, gradebook, sandbox
+from dlcourse.grading import clean, feedback, gradebook, identity, sandbox
+from dlcourse.grading.collect import Found, find, read
 from dlcourse.grading.course import Assignment, Course, CourseError, write_whole
 from dlcourse.grading.grade import Result, grade
 from dlcourse.grading.limits import Limits
-from dlcourse.grading.submission import too_large
+from dlcourse.grading.submission import Refused
+from dlcourse.grading.table import Row, table_csv, table_text
 
+__all__ = ["Found", "Row", "find", "grade_file", "run", "table_csv", "table_text"]
 
-@dataclass(frozen=True)
-class Found:
-    """A submission on disk: whose it is, its notebook, or why there is none to read."""
-
-    student: str
-    path: Path | None
-    problem: str = ""
-
-
-def find(folder: Path, name: str) -> list[Found]:
-    """The submissions in ``folder``: nbgrader's layout (``<student>/<assignment>/``) and flat ``<student>.ipynb``.
-
-    Raises
-    ------
-    CourseError
-        The folder is not there, or holds no submission of this assignment.
-    """
-    if not folder.is_dir():
-        raise CourseError(f"the folder {folder} is not there: --submissions names the folder with the submissions")
-    found = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.suffix == ".ipynb":
-            found.append(_file(_student(path.stem, name), path))
-        elif path.is_dir() and (path / name).is_dir():
-            found.append(_folder(path.name, path / name, name))
-    if not found:
-        raise CourseError(
-            f"{folder} holds no submission of {name}: expected <student>/{name}/{name}.ipynb or <student>.ipynb"
-        )
-    students = [entry.student for entry in found]
-    for student in sorted({s for s in students if students.count(s) > 1}):
-        raise CourseError(f"{folder} holds more than one submission of {student}: keep the one that counts")
-    return sorted(found, key=lambda entry: entry.student)
-
-
-def _student(stem: str, name: str) -> str:
-    return re.sub(rf"[-_ ]+{re.escape(name)}$", "", stem) or stem
-
-
-def _folder(student: str, folder: Path, name: str) -> Found:
-    if folder.is_symlink():
-        return Found(student, None, f"{folder.name} is a link; hand in the folder itself")
-    exact = folder / f"{name}.ipynb"
-    notebooks = [exact] if os.path.lexists(exact) else sorted(folder.glob("*.ipynb"))
-    if len(notebooks) == 1:
-        return _file(student, notebooks[0])
-    many = f"{len(notebooks)} notebooks, none of them named" if notebooks else "no notebook"
-    return Found(student, None, f"the folder holds {many} {name}.ipynb")
-
-
-def _file(student: str, path: Path) -> Found:
-    if path.is_symlink():
-        return Found(student, None, f"{path.name} is a link; hand in the file itself")
-    if not path.is_file():
-        return Found(student, None, f"{path.name} is not a plain file")
-    return Found(student, path)
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def grade_file(found: Found, assignment: Assignment, seed: int, limits: Limits, walled: bool) -> Result:
     """``grade`` for a submission on disk. Runs in a worker process; whatever goes wrong is that row's."""
-    if found.path is None:
-        return Result(assignment.name, "", refused=found.problem)
     try:
-        with open(found.path, "rb") as file:
-            data = file.read(limits.notebook_bytes + 1)
-        if len(data) > limits.notebook_bytes:
-            return Result(assignment.name, "", refused=too_large(found.path.stat().st_size, limits))
-        return grade(data, assignment, seed, limits, walled=walled)
+        return grade(read(found, limits), assignment, seed, limits, walled=walled)
+    except Refused as error:
+        return Result(assignment.name, "", refused=str(error))
     except Exception as error:
         return Result(
             assignment.name, "", refused=f"the grader failed on it ({type(error).__name__}: {error}); grade again"
@@ -111,13 +58,20 @@ def run(
     walled: bool = True,
     workers: int | None = None,
     progress: bool = True,
-) -> list[tuple[str, Result]]:
+    again: bool = False,
+    executor: Executor | None = None,
+) -> list[tuple[str, Row]]:
     """Grade all submissions into the gradebook; write ``grades.csv``, feedback pages and executed notebooks.
+
+    A submission whose result is recorded is taken as it was, unless ``again``, or something that decides the result or
+    one of its files has changed. ``executor`` is used instead of processes of this machine; its workers must see the
+    submissions under the same path.
 
     Raises
     ------
     CourseError, SandboxMissing
         Before anything is graded or written: unknown assignment, missing folder, gradebook not usable, no sandbox.
+        Later, where the gradebook or a file cannot be written any more; what was recorded stays.
     """
     assignment = course.assignment(name)
     found = find(submissions, name)
@@ -127,98 +81,178 @@ def run(
     with gradebook.opened(url or course.gradebook_url, course.root / ".dlcourse") as book:
         seed = course.seed() if seed is None else seed
         gradebook.prepare(book, assignment)
-        done = []
-        jobs = [(entry, assignment, seed, limits, walled) for entry in found]
-        results = _map(grade_file, jobs, workers or os.cpu_count() or 1)
-        for entry, result in tqdm(
-            zip(found, results, strict=True),
-            total=len(found),
-            desc=f"grading {name}",
-            unit="notebook",
-            disable=not progress,
-        ):
-            gradebook.record(book, assignment, entry.student, result)
-            _write_student(course, assignment, entry.student, result, output)
-            done.append((entry.student, result))
+        grader = identity.grader(assignment, seed, limits, walled)
+        folder = _Folder(course.root / "autograded", output, assignment)
+        rows = {}
+        if not again:
+            known = ((entry, _taken(book, folder, entry, grader, limits)) for entry in found)
+            rows = {entry.student: row for entry, row in known if row is not None}
+        left = [entry for entry in found if entry.student not in rows]
+        jobs = ((entry, assignment, seed, limits, walled) for entry in left)
+        workers = min(workers or os.cpu_count() or 1, len(left))
+        shape = {"desc": f"grading {name}", "unit": "notebook", "disable": not progress}
+        with tqdm(total=len(found), initial=len(rows), **shape) as bar:
+            for job, result in _map(grade_file, jobs, workers, executor):
+                student = job[0].student
+                result = folder.write(student, result)
+                digest = identity.submission(grader, result.digest)
+                gradebook.record(book, assignment, student, result, digest, folder.digest(student))
+                rows[student] = Row.of(result)
+                bar.update()
+    done = [(entry.student, rows[entry.student]) for entry in found]
     write_whole(output / "grades.csv", table_csv(assignment, done))
     return done
 
 
-def _map(function: Callable, jobs: list[tuple], workers: int) -> Iterator[Result]:
-    """``function`` over ``jobs``, in order. A worker that is killed costs one retry, not the batch."""
-    context = multiprocessing.get_context("spawn")
-    position, retried = 0, -1
-    while position < len(jobs):
-        with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=context, initializer=_quiet_threads) as pool:
+def _taken(book: Gradebook, folder: _Folder, entry: Found, grader: str, limits: Limits) -> Row | None:
+    """The row of an earlier run, if grading again would change nothing."""
+    known = gradebook.recorded(book, folder.assignment, entry.student)
+    if known is None or not known.digest:
+        return None
+    try:
+        digest = identity.submission(grader, hashlib.sha256(read(entry, limits)).hexdigest())
+    except Refused:
+        return None
+    return known.row if known.digest == digest and known.files == folder.digest(entry.student) else None
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """Where the files of a batch stand: executed notebooks, and feedback pages in ``output``."""
+
+    autograded: Path
+    output: Path
+    assignment: Assignment
+
+    def write(self, student: str, result: Result) -> Result:
+        """Write a student's files, each whole; returns the result, refused if it cannot be shown."""
+        try:
+            texts = self._texts(student, result)
+        except Exception as error:
+            why = f"the grader failed on its report ({type(error).__name__}); grade again"
+            result = Result(self.assignment.name, "", refused=why)
+            texts = self._texts(student, result)
+        for path, text in zip(self.paths(student), texts, strict=True):
             try:
-                for result in _in_order(pool, function, jobs[position:]):
-                    yield result
-                    position += 1
-            except BrokenProcessPool:
-                if retried == position:
-                    entry, assignment = jobs[position][:2]
-                    why = f"grading {entry.student} ended the grader's worker process twice"
-                    yield Result(assignment.name, "", refused=why)
-                    position += 1
-                retried = position
+                write_whole(path, text)
+            except OSError as error:
+                raise CourseError(
+                    f"{path} cannot be written: {error.strerror}; "
+                    "what was recorded stays: grade again to go on from there"
+                ) from None
+        return result
+
+    def digest(self, student: str) -> str:
+        """Of the student's files as they are on the disk."""
+        return identity.files(*self.paths(student))
+
+    def paths(self, student: str) -> tuple[Path, Path]:
+        """The feedback page and the executed notebook."""
+        of = self.assignment
+        page = self.output / "feedback" / f"{_file_name(student)}.html"
+        return page, self.autograded / student / of.name / f"{of.notebook_name}.ipynb"
+
+    def _texts(self, student: str, result: Result) -> tuple[str, str]:
+        notebook = json.dumps(clean.shown(self.assignment, result), indent=1, ensure_ascii=False)
+        return feedback.page(self.assignment, student, result), f"{notebook}\n"
 
 
-def _in_order(pool: Executor, function: Callable, jobs: list[tuple]) -> Iterator[Result]:
-    futures = [pool.submit(function, *job) for job in jobs]
-    for future in futures:
-        yield future.result()
+def _map(
+    function: Callable[..., Result], jobs: Iterable[tuple], workers: int, executor: Executor | None = None
+) -> Iterator[tuple[tuple, Result]]:
+    """Each job with its result, as they finish; no more jobs are in flight than keep the workers busy.
+
+    A worker process that ends takes the whole pool with it: each job that was in flight is tried once more, alone, so
+    that only the one that ends its worker again is given up.
+    """
+    jobs = iter(jobs)
+    if executor is not None:
+        yield from _finished(executor, function, jobs, 2 * (os.cpu_count() or 1), lost := [])
+        yield from ((job, _given_up(job)) for job in lost)
+        return
+    more = workers > 0
+    while more:
+        lost: list[tuple] = []
+        with _processes(workers) as pool:
+            yield from _finished(pool, function, jobs, 2 * workers, lost)
+        more = bool(lost)
+        for job in lost:
+            with _processes(1) as pool:
+                yield from _finished(pool, function, iter([job]), 1, given_up := [])
+            yield from ((job, _given_up(job)) for job in given_up)
 
 
-def _quiet_threads() -> None:
-    """The workers share the cores; NumPy's threads in each would fight."""
+def _finished(
+    pool: Executor, function: Callable[..., Result], jobs: Iterator[tuple], window: int, lost: list[tuple]
+) -> Iterator[tuple[tuple, Result]]:
+    """Results as they come. Where the pool breaks, it is left, with what was in flight in ``lost``."""
+    running: dict[Future, tuple] = {}
+    broken = False
+    while True:
+        while not broken and len(running) < window and (job := next(jobs, None)) is not None:
+            try:
+                running[pool.submit(function, *job)] = job
+            except BrokenExecutor:
+                lost.append(job)
+                broken = True
+        if not running:
+            return
+        for future in wait(running, return_when=FIRST_COMPLETED).done:
+            job = running.pop(future)
+            try:
+                result = future.result()
+            except BrokenExecutor:
+                lost.append(job)
+                broken = True
+            except Exception as error:
+                why = f"the grader failed on it ({type(error).__name__}: {error}); grade again"
+                yield job, Result(job[1].name, "", refused=why)
+            else:
+                yield job, result
+
+
+def _given_up(job: tuple) -> Result:
+    entry, assignment = job[:2]
+    why = f"grading {entry.student} ended the grader's worker process twice; grade again"
+    return Result(assignment.name, "", refused=why)
+
+
+class _processes:
+    """A pool of worker processes that never outlives its use: left by an error, it waits for nobody."""
+
+    def __init__(self, workers: int):
+        self.before = set(multiprocessing.active_children())
+        self.pool = ProcessPoolExecutor(
+            workers,
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_worker,
+            initargs=(os.getpid(),),
+        )
+
+    def __enter__(self) -> ProcessPoolExecutor:
+        return self.pool
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if kind is not None:
+            for process in set(multiprocessing.active_children()) - self.before:
+                process.kill()
+        self.pool.shutdown(cancel_futures=kind is not None)
+
+
+def _worker(parent: int) -> None:
+    """The workers share the cores, where NumPy's threads in each would fight. They end with the grader."""
     for name in sandbox.THREADS:
         os.environ[name] = "1"
-
-
-def _write_student(course: Course, of: Assignment, student: str, result: Result, output: Path) -> None:
-    write_whole(output / "feedback" / f"{_file_name(student)}.html", feedback.page(of, student, result))
-    if result.notebook:
-        path = course.root / "autograded" / student / of.name / f"{of.notebook_name}.ipynb"
-        write_whole(path, json.dumps(result.notebook, indent=1, ensure_ascii=False) + "\n")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _file_name(student: str) -> str:
-    return re.sub(r"[^\w.@+-]", "_", student).lstrip(".") or "_"
-
-
-def table_csv(of: Assignment, done: list[tuple[str, Result]]) -> str:
-    """The grades as CSV: a row for each student, the same bytes for the same results."""
-    graded = [exercise for exercise in of.exercises if not exercise.manual]
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    header = ["student", "assignment", "status", "score", "max_score"]
-    writer.writerow([*header, *(part for e in graded for part in (e.id, f"{e.id} verdict")), "message"])
-    most = sum(exercise.points for exercise in graded)
-    for student, result in done:
-        entries = {entry.exercise_id: entry for entry in result.entries}
-        cells = []
-        for exercise in graded:
-            entry = entries.get(exercise.id)
-            cells += [f"{entry.points:g}", entry.verdict] if entry else ["0", "not graded"]
-        status = "refused" if result.refused else "graded"
-        message = result.refused or "; ".join(result.notes)
-        writer.writerow([_safe(student), of.name, status, f"{result.score:g}", f"{most:g}", *cells, _safe(message)])
-    return file.getvalue()
-
-
-def _safe(text: str) -> str:
-    """A spreadsheet must not take a student's text for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
-
-
-def table_text(of: Assignment, done: list[tuple[str, Result]]) -> str:
-    """The scores for a terminal."""
-    most = sum(exercise.points for exercise in of.exercises if not exercise.manual)
-    width = max([len("student"), *(len(student) for student, _ in done)])
-    lines = [f"{'student':<{width}}  {'score':>9}  remarks"]
-    for student, result in done:
-        wrong = [f"{e.exercise_id} {e.verdict}" for e in result.entries if e.verdict != "right"]
-        said = result.refused or ", ".join(wrong) or "all right"
-        said = said if len(said) <= 100 else said[:97] + "..."
-        lines.append(f"{student:<{width}}  {result.score:>3g} of {most:>2g}  {said}")
-    return "\n".join(lines)
+    """A file's name for a student, another one for each."""
+    name = re.sub(r"[^\w.@+ -]|^\.", lambda found: "".join(f"%{byte:02X}" for byte in found[0].encode()), student)
+    if len(name.encode()) <= 200:
+        return name
+    start = name.encode()[:160].decode(errors="ignore")
+    return f"{start}~{hashlib.sha256(student.encode()).hexdigest()[:16]}"

@@ -15,7 +15,7 @@ from filelock import FileLock
 from nbgrader.api import Gradebook
 
 from dlcourse.grading import batch, gradebook
-from dlcourse.grading.course import Course, CourseError
+from dlcourse.grading.course import Course
 from dlcourse.grading.grade import Result
 
 from .conftest import needs_bwrap
@@ -172,9 +172,11 @@ def test_a_result_is_recorded_whole_or_not_at_all(course, monkeypatch):
         assert database.execute("select count(*) from student").fetchone() == (0,)
 
 
-def test_a_student_stands_once(tmp_path):
+def test_a_student_who_stands_twice_is_a_row_and_stops_nobody(tmp_path):
     (tmp_path / "ada" / NAME).mkdir(parents=True)
     (tmp_path / "ada" / NAME / f"{NAME}.ipynb").write_text("{}")
     (tmp_path / "ada.ipynb").write_text("{}")
-    with pytest.raises(CourseError, match="more than one submission of ada"):
-        batch.find(tmp_path, NAME)
+    (tmp_path / "bob.ipynb").write_text("{}")
+    ada, bob = batch.find(tmp_path, NAME)
+    assert ada.path is None and "ada stands 2 times in the folder" in ada.problem
+    assert bob == batch.Found("bob", tmp_path / "bob.ipynb")
