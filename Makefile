@@ -57,6 +57,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 
 test: setup lint book
+	@sh tools/system.sh test
 	$(BIN)/pytest -n 2 --dist loadfile tests
 	$(BIN)/pytest --nbval-lax --nbval-cell-timeout 120 -n 2 --dist loadfile notebooks/*.ipynb solutions/*/*.ipynb
 	$(BIN)/python tools/grade_samples.py

@@ -1,10 +1,14 @@
 #!/bin/sh
-# The two programs that pip cannot install: bubblewrap (the sandbox) and Chromium (the tests of the website).
+# The programs that pip cannot install: bubblewrap (the sandbox) and Chromium (the tests of the website); with the
+# argument `test` also a PostgreSQL server (the tests of the gradebook start one of their own and stop it).
 # Where this user may install packages they are installed; elsewhere a sentence says what is missing.
 missing=""
 command -v bwrap >/dev/null 2>&1 || missing="bubblewrap"
 command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 \
   || command -v google-chrome >/dev/null 2>&1 || missing="$missing chromium"
+if [ "$1" = test ]; then
+  command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
+fi
 [ -z "$missing" ] && exit 0
 
 become=""
@@ -20,5 +24,8 @@ case "$missing" in
 esac
 case "$missing" in
   *chromium*) echo "Chromium is missing: the tests of the website in a browser are skipped (apt-get install chromium)" >&2 ;;
+esac
+case "$missing" in
+  *postgresql*) echo "PostgreSQL is missing: the tests of a gradebook in it are skipped (apt-get install postgresql)" >&2 ;;
 esac
 exit 0
