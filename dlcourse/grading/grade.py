@@ -26,7 +26,6 @@ _SENTENCES = {
     verdicts.MEMORY: "it used more memory than allowed",
     verdicts.OUTPUT: "it printed more than allowed",
     verdicts.PROCESSES: "it started more processes than allowed",
-    verdicts.DISK: "it wrote more than allowed",
     verdicts.CRASHED: "the Python process ended",
 }
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-TIME, MEMORY, OUTPUT, PROCESSES, DISK, CRASHED = (
+TIME, MEMORY, OUTPUT, PROCESSES, CRASHED = (
     "time limit",
     "memory limit",
     "output limit",
     "process limit",
-    "disk limit",
     "crashed",
 )
 MIB = 1 << 20

@@ -145,6 +145,24 @@ def test_what_was_shown_before_the_limit_is_kept():
     assert lost("print('begun', flush=True)\nimport time; time.sleep(60)", quick).run.outputs[0].text == "begun\n"
 
 
+def test_many_flushed_lines_are_few_messages():
+    assert shown("for i in range(5000): print(i, flush=True)").count("\n") == 5000
+
+
+def test_processes_that_print_do_not_cut_into_each_other():
+    code = """
+import os
+if os.fork() == 0:
+    for _ in range(2000): print("child " * 20)
+    display("from the child")
+    os._exit(0)
+for _ in range(2000): print("parent " * 20)
+os.wait()
+"""
+    said = shown(code)
+    assert said.count("parent") == said.count("child") == 40_000
+
+
 def test_subprocesses_speak_and_pictures_are_drawn():
     with session() as room:
         assert "from below" in _words(room.run_cell("import os; os.system('echo from below')"))
