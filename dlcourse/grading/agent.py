@@ -98,7 +98,7 @@ class Stream(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Send what is held; after the first times in a cell, not too often: a thousand lines are no thousand messages."""
+        """Send what is held: at once the first times in a cell, then not too often."""
         if self.link.prompt > 0 or self._due():
             self.link.prompt -= 1
             self.send()

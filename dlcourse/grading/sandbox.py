@@ -19,11 +19,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Dict, Int, List, Unicode
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 LIBRARY = "/opt/course"
+_PREFIX = "dlcourse-"
 NO_BWRAP = (
     "bubblewrap is not on this machine, and submissions are run in its sandbox: install it "
     "(Debian, Ubuntu: apt-get install bubblewrap), or grade code that you trust with --no-sandbox"
@@ -57,6 +59,16 @@ def require() -> str:
     return bwrap
 
 
+@functools.cache
+def _sweep(root: Path) -> None:
+    """Remove the empty groups that a killed grader has left."""
+    for folder in [*root.glob(f"{_PREFIX}*"), *root.glob(f"*/{_PREFIX}*")]:
+        pid = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
 class Group:
     """A control group that bounds the processes and the memory of whoever is put into it.
 
@@ -66,7 +78,8 @@ class Group:
     """
 
     def __init__(self, tasks: int, memory: int, root: Path = Path("/sys/fs/cgroup")):
-        name = f"dlcourse-{secrets.token_hex(6)}"
+        _sweep(root)
+        name = f"{_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
         self.folders: list[Path] = []
         unified = (root / "cgroup.controllers").is_file()
         self.counter = "memory.events" if unified else "memory.oom_control"

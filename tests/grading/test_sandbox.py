@@ -12,7 +12,7 @@ import pytest
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
 
-from dlcourse.grading import view, warm
+from dlcourse.grading import sandbox, view, warm
 from dlcourse.grading.limits import CRASHED, MEMORY, TIME, Limits
 from dlcourse.grading.session import Session, SessionLost
 
@@ -227,3 +227,29 @@ def test_a_lost_warm_parent_is_replaced():
         parent = psutil.Process(room.child.root).parent().parent()
     parent.kill()
     assert shown("print(1)") == "1\n"
+
+
+def test_groups_of_a_killed_grader_are_removed(tmp_path):
+    """On plain folders: what counts is the name, and whether the grader in it still runs."""
+    gone = max(psutil.pids()) + 100_000
+    for name in (f"dlcourse-{gone}-ab", f"dlcourse-{os.getpid()}-cd", "other"):
+        (tmp_path / "pids" / name).mkdir(parents=True)
+    sandbox.Group(10, 1 << 30, root=tmp_path)
+    left = sorted(path.name.rpartition("-")[0] for path in (tmp_path / "pids").iterdir())
+    assert f"dlcourse-{gone}" not in left and f"dlcourse-{os.getpid()}" in left
+    assert (tmp_path / "pids" / "other").is_dir()
+
+
+def test_a_group_bounds_processes_at_once():
+    group = sandbox.Group(5, 1 << 30)
+    group.remove()
+    if "pids.max" not in group.set:
+        pytest.skip("control groups cannot be made here")
+    few = Limits(cell_seconds=20, processes=3)
+    code = "import os\npids = []\nwhile True:\n    pid = os.fork()\n    if not pid: import time; time.sleep(100)"
+    with session(few) as room:
+        try:
+            words = _words(room.run_cell(code))
+        except SessionLost as lost:
+            words = lost.verdict
+        assert "BlockingIOError" in words or words == "process limit"
