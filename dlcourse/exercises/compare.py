@@ -96,6 +96,10 @@ class Close(Compare):
     def same(self, got, other):
         return difference(got, other, rtol=self.rtol, atol=self.atol) is None
 
+    def strain(self, got: list, want: list) -> float:
+        """How much of the tolerance results use, from 0 to 1; infinite where they are wrong."""
+        return strain(got, want, rtol=self.rtol, atol=self.atol)
+
 
 @dataclass(frozen=True)
 class Holds(Compare):
@@ -153,7 +157,7 @@ def difference(got: Any, want: Any, *, rtol: float, atol: float, where: str = ""
     prefix = f"{where}: " if where else ""
     if isinstance(want, list):
         if isinstance(got, np.ndarray) and got.ndim and len(got) == len(want):
-            got = [np.asarray(part) for part in got]
+            got = [_part(got, i) for i in range(len(got))]
         if not isinstance(got, list):
             return f"{prefix}got {describe(got)}, expected {len(want)} results"
         if len(got) != len(want):
@@ -204,17 +208,44 @@ def _array_difference(got: Any, want: np.ndarray, rtol: float, atol: float, pref
     return f"{prefix}{at}got {one}, expected {other}{count}"
 
 
+def strain(got: Any, want: Any, *, rtol: float, atol: float) -> float:
+    """The largest error of a right answer as a share of what is tolerated: at most 1 where there is no difference."""
+    wrong = difference(got, want, rtol=rtol, atol=atol) is not None
+    return float("inf") if wrong else _strain(got, want, rtol, atol)
+
+
+def _strain(got: Any, want: Any, rtol: float, atol: float) -> float:
+    if isinstance(want, list | dict):
+        keys = want if isinstance(want, dict) else range(len(want))
+        return max((_strain(_part(got, key), want[key], rtol, atol) for key in keys), default=0.0)
+    if not isinstance(want, np.ndarray) or want.dtype.kind in "iub":
+        return 0.0
+    with np.errstate(invalid="ignore"):
+        error = np.abs(numbers(got).astype(np.float64) - want)
+    # Where both are infinite the difference is no number; where it is zero, so may be the tolerance.
+    used = np.isfinite(error) & (error > 0)
+    return float((error[used] / _tolerance(want, rtol, atol)[used]).max(initial=0.0))
+
+
+def _part(value: Any, key: Any) -> Any:
+    """An entry of a list, a dict or an array; a number stays a 0-d array."""
+    return np.asarray(value[key]) if isinstance(value, np.ndarray) else value[key]
+
+
 def _close(got: np.ndarray, want: np.ndarray, rtol: float, atol: float) -> np.ndarray:
     if want.dtype.kind in "iub":
         return got == want
     got, want = got.astype(np.float64), want.astype(np.float64)
-    finite = np.isfinite(want)
-    scale = np.abs(want[finite]).max(initial=0.0)
-    # Multiplied before it is added: the sum of two numbers near the largest float would be infinite.
-    tolerance = atol + rtol * np.abs(np.where(finite, want, 0.0)) + rtol * scale
     with np.errstate(invalid="ignore", over="ignore"):
-        near = np.abs(got - want) <= tolerance
-    return np.where(finite, near & np.isfinite(got), (got == want) | (np.isnan(got) & np.isnan(want)))
+        near = np.abs(got - want) <= _tolerance(want, rtol, atol)
+    return np.where(np.isfinite(want), near & np.isfinite(got), (got == want) | (np.isnan(got) & np.isnan(want)))
+
+
+def _tolerance(want: np.ndarray, rtol: float, atol: float) -> np.ndarray:
+    """Of each element; without those that are not finite, which are compared as they are."""
+    size = np.abs(np.where(np.isfinite(want), want, 0.0), dtype=np.float64)
+    # Multiplied before it is added: the sum of two numbers near the largest float would be infinite.
+    return atol + rtol * size + rtol * size.max(initial=0.0)
 
 
 def _not_finite(value: Any, where: str = "") -> str | None:

@@ -338,3 +338,30 @@ def test_whatever_can_be_called_is_an_answer(made):
         "lambda": lambda x: x + 1,
     }[made]
     assert probe(answer, ONE.calls).values[0].tolist() == [2, 2, 2]
+
+
+# --- How near to failing ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("got", "want", "share"),
+    [
+        (1.0 + 1e-3, 1.0, 1 / 2.01),
+        (np.array([100.0, 1.0 + 1e-2]), np.array([100.0, 1.0]), 1e-2 / (1e-5 + 1e-3 * 101)),
+        ((3, np.array([2.0, 2.002])), (3, np.array([2.0, 2.0])), 2e-3 / (1e-5 + 4e-3)),
+        ({"a": np.array([np.inf, 1.0])}, {"a": np.array([np.inf, 1.0])}, 0.0),
+        (np.array([1.0, 2.0]), (1.0, 2.0), 0.0),
+        ("text", "text", 0.0),
+        (2, 1, np.inf),
+    ],
+)
+def test_strain_is_the_share_of_the_tolerance_that_is_used(got, want, share):
+    used = Close(rtol=1e-3, atol=1e-5).strain([plain(got)], [plain(want)])
+    assert used == pytest.approx(share, rel=1e-2)
+
+
+@given(st.floats(-1e3, 1e3), st.floats(-1e-2, 1e-2))
+def test_strain_is_at_most_one_where_the_answer_is_right(want, error):
+    compare = Close(rtol=1e-3, atol=1e-4)
+    right = judged(want + error, want, compare=compare) is None
+    assert right == (compare.strain([plain(want + error)], [plain(want)]) <= 1)
