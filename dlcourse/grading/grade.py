@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
-
-from IPython.core.inputtransformer2 import TransformerManager
 
 from dlcourse.check.judge import Report, judge, not_written
 from dlcourse.check.probe import Outcome, probe
@@ -92,14 +91,8 @@ def grade(
 
 def _attempts(plan: submission.Plan, assignment: Assignment) -> list[str]:
     """A sentence for each withheld name that the student's code holds. It costs nothing: what is called is refused."""
-    plain = TransformerManager()
-    cells = []
-    for cell in plan.cells:
-        try:
-            code = cell["cell_type"] == "code" and not submission.is_check(cell)
-            cells.append(plain.transform_cell(cell["source"]) if code else "")
-        except Exception:  # not Python, whatever the student wrote
-            cells.append("")
+    code = [cell["cell_type"] == "code" and not submission.is_check(cell) for cell in plan.cells]
+    cells = [_python(cell["source"]) if is_code else "" for cell, is_code in zip(plan.cells, code, strict=True)]
     written = "\n".join(cell["source"] for cell in assignment.template["cells"])
     names = [name for name in assignment.withhold if name not in written]
     found: dict[str, list[str]] = {}
@@ -109,6 +102,20 @@ def _attempts(plan: submission.Plan, assignment: Assignment) -> list[str]:
         f"the code names {name}, which this assignment asks you to write ({', '.join(where[:3])})"
         for name, where in found.items()
     ]
+
+
+def _python(source: str) -> str:
+    """A cell without its magics and shell lines, which are no Python."""
+    try:
+        ast.parse(source)
+        return source
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        from IPython.core.inputtransformer2 import TransformerManager
+
+        try:
+            return TransformerManager().transform_cell(source)
+        except Exception:  # whatever the student wrote, it is no Python
+            return ""
 
 
 def _entry(exercise: Exercise, secret: Report, public: Report) -> Entry:

@@ -1,8 +1,5 @@
-"""A Jupyter kernel inside bubblewrap: no network, a read-only system, a private /tmp, nothing of other students.
-
-``SandboxProvisioner`` is registered in the entry point group ``jupyter_client.kernel_provisioners``; a kernelspec that
-names it runs walled in, whatever starts the kernel. See ``man bwrap`` and
-https://jupyter-client.readthedocs.io/en/stable/provisioning.html.
+"""The wall around strangers' code: bubblewrap with no network, a read-only system and a private /tmp; control groups;
+and the device files of a GPU. See ``man bwrap``.
 """
 
 from __future__ import annotations
@@ -17,11 +14,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import psutil
-from jupyter_client.provisioning import LocalProvisioner
-from traitlets import Dict, Int, List, Unicode
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 LIBRARY = "/opt/course"
@@ -226,27 +220,3 @@ def _python_paths() -> tuple[str, ...]:
     prefixes |= {str(Path(os.path.realpath(sys.executable)).parent.parent)}
     outside = [p for p in sorted(prefixes) if not p.startswith("/usr/") and p not in ("/usr", "/")]
     return tuple(outside)
-
-
-class SandboxProvisioner(LocalProvisioner):
-    """Starts the kernel of a submission inside bubblewrap. Configured by the kernelspec's metadata."""
-
-    library = Unicode(help="folder with the student's view of dlcourse; goes on PYTHONPATH").tag(config=True)
-    read_only = List(Unicode(), help="further folders that the kernel may read").tag(config=True)
-    writable = List(Unicode(), help="folders that the kernel may write: its sockets and answers").tag(config=True)
-    disk = Int(256 << 20, help="bytes of the private /tmp").tag(config=True)
-    variables = Dict(help="further environment variables").tag(config=True)
-
-    async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
-        kwargs = await super().pre_launch(**kwargs)
-        env = {**environment(LIBRARY), **self.variables}
-        kwargs["cmd"] = bwrap_command(
-            kwargs["cmd"],
-            read_only={self.library: LIBRARY, **{path: path for path in self.read_only}},
-            writable=self.writable,
-            env=env,
-            disk=self.disk,
-        )
-        # bwrap clears the environment itself; this keeps ours out of its own /proc entry.
-        kwargs["env"] = {"PATH": env["PATH"]}
-        return kwargs

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from nbformat import NotebookNode
 
 from dlcourse.check.probe import Outcome
 from dlcourse.exercises.compare import NotPlain, plain
@@ -25,7 +24,7 @@ _LOOK_SECONDS = 0.1
 class CellRun:
     """What one cell did: its outputs, the last line of its error, and the limit it hit, if any."""
 
-    outputs: list[NotebookNode] = field(default_factory=list)
+    outputs: list[dict[str, Any]] = field(default_factory=list)
     error: str = ""
     verdict: str = ""
 
@@ -248,31 +247,29 @@ def _collect(run: CellRun, content: bytes) -> None:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return
     if kind == "error":
-        run.error = f"{output.ename}: {output.evalue}"[:300]
+        run.error = f"{output['ename']}: {output['evalue']}"[:300]
     last = run.outputs[-1] if run.outputs else None
-    if last is not None and kind == "stream" == last.output_type and output.name == last.name:
-        last.text += output.text
+    if last is not None and kind == "stream" == last["output_type"] and output["name"] == last["name"]:
+        last["text"] += output["text"]
     else:
         run.outputs.append(output)
 
 
-def _stream(said: dict[str, Any]) -> NotebookNode:
+def _stream(said: dict[str, Any]) -> dict[str, Any]:
     name = "stderr" if said["name"] == "stderr" else "stdout"
-    return NotebookNode(output_type="stream", name=name, text=str(said["text"]))
+    return {"output_type": "stream", "name": name, "text": str(said["text"])}
 
 
-def _error(said: dict[str, Any]) -> NotebookNode:
+def _error(said: dict[str, Any]) -> dict[str, Any]:
     trace = [str(line) for line in list(said["traceback"])]
     name, words = str(said["ename"])[:100], str(said["evalue"])
-    return NotebookNode(output_type="error", ename=name, evalue=words, traceback=trace)
+    return {"output_type": "error", "ename": name, "evalue": words, "traceback": trace}
 
 
-def _rich(said: dict[str, Any]) -> NotebookNode:
+def _rich(said: dict[str, Any]) -> dict[str, Any]:
     data = {str(kind): value for kind, value in said["data"].items() if isinstance(value, str | dict)}
-    made = NotebookNode(output_type=said["output_type"], data=NotebookNode(data), metadata=NotebookNode())
-    if made.output_type == "execute_result":
-        made.execution_count = None
-    return made
+    made = {"output_type": said["output_type"], "data": data, "metadata": {}}
+    return made | ({"execution_count": None} if said["output_type"] == "execute_result" else {})
 
 
 _OUTPUTS = {"stream": _stream, "error": _error, "display_data": _rich, "execute_result": _rich}

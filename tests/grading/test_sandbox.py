@@ -142,7 +142,7 @@ def test_limits_are_verdicts_with_names():
 
 def test_what_was_shown_before_the_limit_is_kept():
     quick = Limits(cell_seconds=1)
-    assert lost("print('begun', flush=True)\nimport time; time.sleep(60)", quick).run.outputs[0].text == "begun\n"
+    assert lost("print('begun', flush=True)\nimport time; time.sleep(60)", quick).run.outputs[0]["text"] == "begun\n"
 
 
 def test_many_flushed_lines_are_few_messages():
@@ -168,7 +168,7 @@ def test_subprocesses_speak_and_pictures_are_drawn():
         assert "from below" in _words(room.run_cell("import os; os.system('echo from below')"))
         assert "from a shell" in _words(room.run_cell("!echo from a shell"))
         run = room.run_cell("import matplotlib.pyplot as plt\nplt.plot([1, 2]);")
-        assert "image/png" in run.outputs[-1].data
+        assert "image/png" in run.outputs[-1]["data"]
         assert _words(room.run_cell("exit()")) == "" and _words(room.run_cell("print(1)")) == "1\n"
 
 
