@@ -21,6 +21,27 @@ from itertools import pairwise
 import numpy as np
 from tqdm import tqdm
 
+# The names that this chapter has for them; chapter 04 is their home.
+from dlcourse.activations import (  # noqa: F401
+    ACTIVATIONS,
+    identity_backward,
+    identity_forward,
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    tanh_backward,
+    tanh_forward,
+)
+from dlcourse.arrays import as_float, as_gradient
+from dlcourse.losses import (  # noqa: F401
+    LOSSES,
+    softmax_cross_entropy_backward,
+    softmax_cross_entropy_forward,
+    sse_backward,
+    sse_forward,
+)
+
 
 def linear_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, tuple]:
     """Fully connected layer: out = x w + b, one example a row.
@@ -41,7 +62,7 @@ def linear_forward(x: np.ndarray, w: np.ndarray, b: np.ndarray) -> tuple[np.ndar
     ValueError
         A shape does not fit, or a dtype is not a float.
     """
-    x, w, b = _float(x, "x"), _float(w, "w"), _float(b, "b")
+    x, w, b = as_float(x, "x"), as_float(w, "w"), as_float(b, "b")
     if x.ndim != 2 or w.ndim != 2:
         raise ValueError(f"x has shape {x.shape} and w {w.shape}; expected x (N, D) and w (D, M)")
     if x.shape[1] != w.shape[0]:
@@ -69,152 +90,8 @@ def linear_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndar
         ``dout`` has not the shape of the layer's output.
     """
     x, w = cache
-    dout = _like(dout, (len(x), w.shape[1]))
+    dout = as_gradient(dout, (len(x), w.shape[1]))
     return dout @ w.T, x.T @ dout, dout.sum(axis=0)
-
-
-def identity_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """No activation: out = x, any shape."""
-    x = _float(x, "x")
-    return x, x
-
-
-def identity_backward(dout: np.ndarray, cache: np.ndarray) -> np.ndarray:
-    """dx = dout."""
-    return _like(dout, cache.shape)
-
-
-def sigmoid_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Logistic function: out = 1 / (1 + exp(-x)), any shape.
-
-    Written with exp(-abs(x)), which is at most 1, so that no x overflows. The cache is ``out``.
-    """
-    x = _float(x, "x")
-    e = np.exp(-np.abs(x))
-    out = np.where(x >= 0, np.ones_like(e), e) / (1 + e)
-    return out, out
-
-
-def sigmoid_backward(dout: np.ndarray, cache: np.ndarray) -> np.ndarray:
-    """dx = dout · out (1 - out): the derivative of the sigmoid in terms of the sigmoid."""
-    out = cache
-    return _like(dout, out.shape) * out * (1 - out)
-
-
-def tanh_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Hyperbolic tangent: out = tanh(x), any shape. The cache is ``out``."""
-    x = _float(x, "x")
-    out = np.tanh(x)
-    return out, out
-
-
-def tanh_backward(dout: np.ndarray, cache: np.ndarray) -> np.ndarray:
-    """dx = dout · (1 - out²)."""
-    out = cache
-    return _like(dout, out.shape) * (1 - out * out)
-
-
-def relu_forward(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rectifier: out = max(x, 0), any shape. The cache is ``out``."""
-    x = _float(x, "x")
-    out = np.maximum(x, 0)
-    return out, out
-
-
-def relu_backward(dout: np.ndarray, cache: np.ndarray) -> np.ndarray:
-    """dx = dout where out > 0, else 0. At the kink, x = 0, the derivative is taken to be 0."""
-    out = cache
-    return _like(dout, out.shape) * (out > 0)
-
-
-def softmax_cross_entropy_forward(logits: np.ndarray, targets: np.ndarray) -> tuple[np.floating, tuple]:
-    """Mean cross-entropy of softmax(logits): loss = -(1/N) Σₙ log p[n, targets[n]].
-
-    p[n, c] = exp(logits[n, c]) / Σ exp(logits[n]). Each row's largest logit is subtracted first: p stays the
-    same, and nothing overflows. An empty batch has loss 0.
-
-    Parameters
-    ----------
-    logits : (N, C) float array
-    targets : (N,) integer array, the class of each example, 0 to C-1
-
-    Returns
-    -------
-    loss : scalar of the dtype of ``logits``
-    cache : what ``softmax_cross_entropy_backward`` needs
-
-    Raises
-    ------
-    ValueError
-        Shapes do not fit, or ``targets`` are not integers in 0 to C-1.
-    """
-    logits = _float(logits, "logits")
-    targets = np.asarray(targets)
-    if logits.ndim != 2 or logits.shape[1] == 0:
-        raise ValueError(f"logits has shape {logits.shape}; expected (N, C) with C at least 1")
-    N, C = logits.shape
-    if targets.shape != (N,):
-        raise ValueError(f"targets has shape {targets.shape}; expected ({N},), one class a row")
-    if N and not np.issubdtype(targets.dtype, np.integer):
-        raise ValueError(f"targets has dtype {targets.dtype}; expected integers, the class of each example")
-    if N and (targets.min() < 0 or targets.max() >= C):
-        raise ValueError(f"targets has classes {targets.min()} to {targets.max()}; expected 0 to {C - 1}")
-    targets = targets.astype(np.intp)
-    shifted = logits - logits.max(axis=1, keepdims=True)  # (N, C)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    loss = -log_p[np.arange(N), targets].sum() / max(N, 1)
-    return loss, (np.exp(log_p), targets)
-
-
-def softmax_cross_entropy_backward(dout: float, cache: tuple) -> np.ndarray:
-    """dlogits = dout · (p - onehot(targets)) / N, with ``dout`` a scalar: 1 for the loss itself."""
-    p, targets = cache
-    dlogits = p.copy()
-    dlogits[np.arange(len(p)), targets] -= 1
-    dlogits *= dout / max(len(p), 1)
-    return dlogits
-
-
-def sse_forward(y: np.ndarray, targets: np.ndarray) -> tuple[np.floating, np.ndarray]:
-    """Half the sum of squared errors: loss = ½ Σ (y - targets)², over all outputs and all examples.
-
-    Parameters
-    ----------
-    y, targets : arrays of the same shape, such as (N, M); ``y`` is float
-
-    Returns
-    -------
-    loss : scalar of the dtype of ``y``
-    cache : the errors, y - targets
-
-    Raises
-    ------
-    ValueError
-        The shapes differ: (N,) and (N, 1) would broadcast to (N, N).
-    """
-    y = _float(y, "y")
-    targets = np.asarray(targets, dtype=y.dtype)
-    if y.shape != targets.shape:
-        raise ValueError(f"targets has shape {targets.shape}; expected the shape of y, {y.shape}")
-    error = y - targets
-    return y.dtype.type(0.5) * np.sum(error * error), error
-
-
-def sse_backward(dout: float, cache: np.ndarray) -> np.ndarray:
-    """dy = dout · (y - targets), with ``dout`` a scalar: 1 for the loss itself."""
-    return cache * cache.dtype.type(dout)
-
-
-ACTIVATIONS = {
-    "identity": (identity_forward, identity_backward),
-    "sigmoid": (sigmoid_forward, sigmoid_backward),
-    "tanh": (tanh_forward, tanh_backward),
-    "relu": (relu_forward, relu_backward),
-}
-LOSSES = {
-    "softmax_cross_entropy": (softmax_cross_entropy_forward, softmax_cross_entropy_backward),
-    "sse": (sse_forward, sse_backward),
-}
 
 
 class MLP:
@@ -225,9 +102,9 @@ class MLP:
     Parameters
     ----------
     sizes : inputs, hidden units of each layer, outputs: ``(784, 256, 10)`` has one hidden layer of 256
-    activation : of the hidden layers: "relu", "tanh", "sigmoid" or "identity"
+    activation : of the hidden layers: "relu", "tanh", "sigmoid" or another of ``dlcourse.activations.ACTIVATIONS``
     output : activation of the last layer; cross-entropy takes raw logits, so "identity"
-    loss : "softmax_cross_entropy" or "sse"
+    loss : "softmax_cross_entropy", "sse" or another of ``dlcourse.losses.LOSSES``
     scale : standard deviation of the initial weights; by default sqrt(2 / fan_in) for ReLU (He et al., 2015,
         arXiv:1502.01852, eq. 10) and sqrt(1 / fan_in) otherwise. Biases start at 0.
     seed : of the initial weights; the same seed gives the same bytes
@@ -397,19 +274,3 @@ def train(
         if held_out:
             history["accuracy"].append(accuracy(model, *held_out))
     return history
-
-
-def _float(a: np.ndarray, name: str) -> np.ndarray:
-    """``a`` as an array, checked to be of a float dtype."""
-    a = np.asarray(a)
-    if not np.issubdtype(a.dtype, np.floating):
-        raise ValueError(f"{name} has dtype {a.dtype}; expected a float dtype such as float32 or float64")
-    return a
-
-
-def _like(dout: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """``dout`` as an array, checked to have the shape of the output whose gradient it is."""
-    dout = np.asarray(dout)
-    if dout.shape != shape:
-        raise ValueError(f"dout has shape {dout.shape}; expected that of the forward pass's output, {shape}")
-    return dout
