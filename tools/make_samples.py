@@ -26,6 +26,8 @@ from dlcourse.exercises import ASSIGNMENTS, Exercise, assignment  # noqa: E402
 from dlcourse.grading.release import student_notebook  # noqa: E402
 
 SAMPLES = ROOT / "tests" / "submissions"
+# These two have a submission of every kind, one in nbgrader's layout, the other as flat downloads. The rest have three.
+EVERY_KIND = ("02_backprop", "08_convolution")
 _SOLUTION = re.compile(r"^[ \t]*### (BEGIN|END) SOLUTION[ \t]*\n?", re.MULTILINE)
 _RUBBISH = "for i in range(300):\n    print('\\x1b[31m<script>alert(1)</script> ✓ 100 of 100 points', i, '\\u202e')\n"
 
@@ -80,14 +82,19 @@ class Maker:
             )
             check["metadata"]["nbgrader"]["points"] = 1000
             check["metadata"]["tags"] = ["skip-execution"]
-        other = next(name for name in ASSIGNMENTS if name != self.name)
         half = {e.id for i, e in enumerate(self.exercises) if i % 2 == 0}
-        loop = but(lambda text: _into_body(text, "while True: pass"))
-        return {
+        usual = {
             "perfect": (self.filled(self.official), set(ids)),
-            "alternative": (self.filled(self.alternative), set(ids)),
             "half-right": (self.filled(lambda i, e: self.official(i, e) if i % 2 == 0 else self.wrong(i, e)), half),
             "blank": (self.template, set()),
+        }
+        if self.name not in EVERY_KIND:
+            return usual
+        other = next(name for name in EVERY_KIND if name != self.name)
+        loop = but(lambda text: _into_body(text, "while True: pass"))
+        return {
+            **usual,
+            "alternative": (self.filled(self.alternative), set(ids)),
             "syntax-error": (self.filled(but(lambda text: text.replace("):\n", ":\n", 1))), rest),
             "endless-loop": (self.filled(loop), rest),
             "tampered-check": (tampered, set()),
@@ -160,14 +167,14 @@ def _cell(notebook: dict, grade_id: str) -> dict:
 
 
 def files() -> dict[Path, str]:
-    """All files of tests/submissions, as text. One assignment in nbgrader's layout, the other as flat downloads."""
+    """All files of tests/submissions, as text; nbgrader's layout for the first of EVERY_KIND, flat downloads else."""
     made = {}
-    for k, name in enumerate(ASSIGNMENTS):
+    for name in ASSIGNMENTS:
         maker = Maker(name)
         expected = {}
         for student, (content, right) in maker.samples().items():
             text = content if isinstance(content, str) else nbformat.writes(nbformat.from_dict(content)) + "\n"
-            path = f"{student}/{name}/{name}.ipynb" if k % 2 == 0 else f"{student}.ipynb"
+            path = f"{student}/{name}/{name}.ipynb" if name == EVERY_KIND[0] else f"{student}.ipynb"
             made[SAMPLES / name / path] = text
             points = {e.id: e.points if e.id in (right or ()) else 0 for e in maker.exercises}
             status = "refused" if right is None else "graded"
