@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from dlcourse import exercises
 from dlcourse.check.withhold import uses
 
 NAMES = ("torch.nn.functional.conv2d", "scipy.signal.convolve2d")
@@ -78,3 +79,8 @@ assert (t @ t).sum() == 27 and torch.sigmoid(t).shape == t.shape
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [f"refused: {how}" for how in REFUSED]
+
+
+def test_what_a_topic_takes_from_another_is_withheld_at_home_too():
+    names = exercises.withheld(exercises.assignment("02_backprop"))
+    assert {"dlcourse.mlp.sigmoid_forward", "dlcourse.activations.sigmoid_forward"} <= set(names)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 from collections.abc import Iterable
 
@@ -48,8 +49,19 @@ def get(id: str) -> Exercise:
 
 
 def withheld(exercises: Iterable[Exercise]) -> tuple[str, ...]:
-    """All names that an assignment's exercises withhold: no answer comes from another's question."""
-    return tuple(sorted({name for exercise in exercises for name in exercise.withhold}))
+    """All names that an assignment's exercises withhold: no answer comes from another's question.
+
+    What one topic of dlcourse takes from another is withheld under the name of its home too.
+    """
+    names = {name for exercise in exercises for name in exercise.withhold}
+    return tuple(sorted(names | {_home(name) for name in names if name.startswith("dlcourse.")}))
+
+
+@functools.cache
+def _home(name: str) -> str:
+    module, _, attribute = name.rpartition(".")
+    value = getattr(importlib.import_module(module), attribute, None)
+    return f"{value.__module__}.{attribute}" if hasattr(value, "__module__") else name
 
 
 def assignment_of(exercise: Exercise) -> str:
