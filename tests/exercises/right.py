@@ -112,6 +112,18 @@ class Tally:
                 self.worst = min(self.worst, compare.score(case, outcome.values))
                 self.worst_run = min(self.worst_run, *(compare.score(case, [value]) for value in outcome.values))
 
+    def merged(self, other: Tally) -> Tally:
+        """Both counts as one."""
+        return Tally(
+            self.exercise,
+            self.gradings + other.gradings,
+            self.runs + other.runs,
+            max(self.strain, other.strain),
+            min(self.worst, other.worst),
+            min(self.worst_run, other.worst_run),
+            self.failures + other.failures,
+        )
+
 
 def tally(exercise: Exercise, seeds: Iterable[int]) -> Tally:
     """All right answers of an exercise under every seed."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import math
 
 import numpy as np
 import pytest
 
 from dlcourse import exercises
 from dlcourse.check.probe import probe
+from dlcourse.exercises import conv as conv_exercises
+from dlcourse.exercises.chance import chi_square_tail
 from dlcourse.exercises.conv import _explained
 
 from . import alternatives_conv
@@ -136,12 +139,60 @@ def test_depthwise_agrees_with_torch():
 # What is judged by a property or a score
 
 
-def test_a_good_filter_passes_with_a_wide_margin():
+def test_the_rate_of_the_learned_filter_follows_from_the_noise():
+    """Least squares errs by (XᵀX)⁻¹Xᵀ noise. On the held-out windows H that gives at most λ σ² χ² of squared error, λ
+    the largest eigenvalue of (XᵀX)⁻¹HᵀH and χ² with one degree of freedom for each of the 9 weights."""
     exercise = exercises.get("conv.learn_filter")
-    for seed in range(50):
+    bound = 0.0
+    for seed in range(40):
         for case in exercise.make_cases(seed):
-            values = probe(alternatives_conv.learn_least_squares, case.calls).values
-            assert _explained(case, values) > 1 - 1e-4
+            seen, new = (_rows(images) for images in (case.calls[0].args[0], case.secret["images"]))
+            kernel = case.secret["kernel"].ravel()
+            clean, want = seen @ kernel, new @ kernel
+            largest = np.linalg.eigvals(np.linalg.solve(seen.T @ seen, new.T @ new)).real.max()
+            allowed = (1 - exercise.compare.threshold) * ((want - want.mean()) ** 2).sum()
+            chi_square = allowed / (largest * (0.02 * clean.std()) ** 2)
+            assert chi_square > 2000
+            bound = max(bound, 3 * chi_square_tail(9, chi_square))
+    assert bound <= 3 * chi_square_tail(9, 100) <= exercise.compare.false_fail.rate
+
+
+def _rows(images):
+    return np.lib.stride_tricks.sliding_window_view(images, (3, 3), axis=(1, 2)).reshape(-1, 9)
+
+
+def test_a_good_filter_errs_as_the_noise_says():
+    """The mean of χ² is 9: the unexplained share is near 9 / 1512 of the noise's 0.02²."""
+    exercise = exercises.get("conv.learn_filter")
+    unexplained = [
+        1 - _explained(case, probe(alternatives_conv.learn_least_squares, case.calls).values)
+        for seed in range(50)
+        for case in exercise.make_cases(seed)
+    ]
+    assert np.mean(unexplained) == pytest.approx(9 / 1512 * 0.02**2, rel=0.2)
+    assert max(unexplained) < 1e-5
+
+
+def test_the_rate_of_the_edges_follows_from_rounding(monkeypatch):
+    exercise, spread = exercises.get("conv.equivariance"), np.inf
+    # A hundredth of the tolerance is enough for float32.
+    monkeypatch.setattr(conv_exercises, "_far", lambda got, want, scale: np.abs(got - want) > 1e-6 * scale)
+    for seed in range(8):
+        for case in exercise.make_cases(seed):
+            for answer in alternatives_conv.ALTERNATIVES[exercise.id]:
+                values = probe(lambda image, f=answer: np.float32(f(image.astype(np.float32))), case.calls).values
+                assert exercise.compare(case, values, None) is None
+                results = np.concatenate([np.ravel(value) for value in values])
+                spread = min(spread, np.abs(results).max() / results.std())
+    assert spread > 2
+    # So the largest result must be 100 times smaller: 0.02 of the spread. Pixels three apart do not meet in a 3x3
+    # stencil, so that of 8 x 10 results at least 6 are independent, and nearly normal.
+    small = math.erf(0.02 / math.sqrt(2)) ** 6
+    assert len(exercise.make_cases(0)) * small <= exercise.compare.false_fail.rate
+
+
+def test_the_edges_tolerance_is_the_one_that_the_rate_assumes():
+    assert conv_exercises._far(np.array([0.99e-4, 1.01e-4]), np.zeros(2), 1.0).tolist() == [False, True]
 
 
 def test_an_operator_that_only_looks_right_inside_is_told_of_the_border():
@@ -176,13 +227,6 @@ def test_a_missing_return_is_named():
     found = report(exercises.get("conv.correlate"), correlate)
     assert (found.points, found.verdict) == (0, "not written")
     assert "is a `return` missing?" in str(found)
-
-
-def test_every_withheld_function_exists():
-    for exercise in exercises.assignment("08_convolution"):
-        for name in exercise.withhold:
-            module, _, attribute = name.rpartition(".")
-            assert hasattr(pytest.importorskip(module), attribute), name
 
 
 def test_the_topic_s_layers_are_withheld():

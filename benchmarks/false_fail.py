@@ -1,0 +1,128 @@
+"""How often a correct solution loses its points: every right answer of every exercise under many seeds.
+
+    python benchmarks/false_fail.py                                    # 200 seeds, about ten minutes on one core
+    python benchmarks/false_fail.py --write book/results/false_fail.md # writes the tables too
+    python benchmarks/false_fail.py --seeds 20 --exercise mlp.train    # a part of it
+
+The right answers are the official solution and the alternatives of ``tests/exercises``. The status is 1 where one of
+them fails.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import os
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"  # read when NumPy is imported, so before that
+
+import numpy as np  # noqa: E402
+from tqdm import tqdm  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+from dlcourse.exercises import get  # noqa: E402
+from dlcourse.exercises.chance import never_in  # noqa: E402
+from dlcourse.exercises.compare import AtLeast, Close, Holds  # noqa: E402
+from tests.exercises.right import CHECKED, Tally, right_answers, tally  # noqa: E402
+
+PART = 10  # seeds that one process takes at a time
+
+
+def count(part: tuple[str, range]) -> Tally:
+    return tally(get(part[0]), part[1])
+
+
+def measure(ids: list[str], seeds: int, jobs: int) -> dict[str, Tally]:
+    """The tally of each exercise under the seeds 0 ... seeds - 1."""
+    parts = [(id, range(first, min(first + PART, seeds))) for id in ids for first in range(0, seeds, PART)]
+    with ProcessPoolExecutor(jobs) as pool:
+        counted = tqdm(pool.map(count, parts), total=len(parts), unit="part", disable=None)
+        found: dict[str, list[Tally]] = {}
+        for (id, _), one in zip(parts, counted, strict=True):
+            found.setdefault(id, []).append(one)
+    return {id: functools.reduce(Tally.merged, some) for id, some in found.items()}
+
+
+def nearest(found: Tally) -> str:
+    """How near the right answers came to failing."""
+    compare = found.exercise.compare
+    if isinstance(compare, Close):
+        return f"{found.strain:.1%} of the tolerance" if found.strain else "exact"
+    if isinstance(compare, AtLeast):
+        several = f"; the worst single run {found.worst_run:.5g}" if found.worst_run < found.worst else ""
+        return f"{found.worst:.5g}, where {compare.threshold:g} passes{several}"
+    return "a rule: it holds or not"
+
+
+def chance(found: Tally, cases: int) -> str:
+    """What a row of the second table says of an exercise that is judged by chance."""
+    stated = found.exercise.compare.false_fail
+    said = stated.why
+    tries = found.runs // (found.gradings * cases)
+    if tries > 1:
+        runs, threshold = found.runs // cases, found.exercise.compare.threshold
+        once = never_in(runs)
+        said += (
+            f" Of {runs:,} trainings for each case, the worst reached {found.worst_run:.4g}. Were they independent, "
+            f"one fails with at most {once:.1e} (99.9% confidence), and {tries} in a row with {once**tries:.0e}."
+            if found.worst_run >= threshold
+            else f" Of {runs:,} trainings for each case, the worst reached {found.worst_run:.4g}, which does not pass."
+        )
+    return f"| `{found.exercise.id}` | {stated.rate:.0e} | {said} |"
+
+
+def tables(found: dict[str, Tally], seeds: int) -> str:
+    lines = [
+        "| exercise | right answers | gradings | failed | nearest to failing |",
+        "|---|---|---|---|---|",
+    ]
+    for id, one in found.items():
+        answers = len(right_answers(one.exercise))
+        lines.append(f"| `{id}` | {answers} | {one.gradings:,} | {len(one.failures)} | {nearest(one)} |")
+    total, failed = sum(one.gradings for one in found.values()), sum(len(one.failures) for one in found.values())
+    lines += [
+        f"| all | | {total:,} | {failed} | |",
+        "",
+        "Where the judging leaves something to chance, a correct solution fails with at most this probability:",
+        "",
+        "| exercise | rate | where it comes from |",
+        "|---|---|---|",
+    ]
+    judged = [one for one in found.values() if isinstance(one.exercise.compare, Holds | AtLeast)]
+    lines += [chance(one, len(one.exercise.make_cases(0))) for one in judged]
+    lines += [
+        "",
+        f"Seeds 0 to {seeds - 1}; the right answers are the official solution and alternatives in NumPy, torch, "
+        f"float32 and loops. NumPy {np.__version__}. Made by `python benchmarks/false_fail.py --write "
+        "book/results/false_fail.md`. The derived rates are computed again by the tests of each topic.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=200)
+    parser.add_argument("--exercise", nargs="+", metavar="ID", help="only these; by default all that are checked")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: 1)")
+    parser.add_argument("--write", type=Path, metavar="PATH", help="write the tables to this markdown file")
+    arguments = parser.parse_args()
+    ids = [get(id).id for id in arguments.exercise or [exercise.id for exercise in CHECKED]]
+    found = measure(ids, arguments.seeds, arguments.jobs)
+    text = tables(found, arguments.seeds)
+    print(text, end="")
+    if arguments.write:
+        arguments.write.parent.mkdir(parents=True, exist_ok=True)
+        arguments.write.write_text(text, encoding="utf-8")
+    failures = [failure for one in found.values() for failure in one.failures]
+    print("\n".join(failures), file=sys.stderr)
+    return int(bool(failures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
