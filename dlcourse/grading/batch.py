@@ -6,13 +6,11 @@ lost nothing that it recorded; the next one takes it as it is and goes on with t
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import json
 import multiprocessing
 import os
 import re
-import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -24,26 +22,13 @@ from tqdm import tqdm
 from dlcourse.grading import clean, feedback, gradebook, identity, sandbox
 from dlcourse.grading.collect import Found, find, read
 from dlcourse.grading.course import Assignment, Course, CourseError, write_whole
-from dlcourse.grading.grade import Result, grade
+from dlcourse.grading.grade import Result
 from dlcourse.grading.limits import Limits
 from dlcourse.grading.submission import Refused
 from dlcourse.grading.table import Row, table_csv, table_text
+from dlcourse.grading.worker import begin, failed, grade_file
 
 __all__ = ["Found", "Row", "find", "grade_file", "run", "table_csv", "table_text"]
-
-_PR_SET_PDEATHSIG = 1  # prctl(2)
-
-
-def grade_file(found: Found, assignment: Assignment, seed: int, limits: Limits, walled: bool) -> Result:
-    """``grade`` for a submission on disk. Runs in a worker process; whatever goes wrong is that row's."""
-    try:
-        return grade(read(found, limits), assignment, seed, limits, walled=walled)
-    except Refused as error:
-        return Result(assignment.name, "", refused=str(error))
-    except Exception as error:
-        return Result(
-            assignment.name, "", refused=f"the grader failed on it ({type(error).__name__}: {error}); grade again"
-        )
 
 
 def run(
@@ -129,8 +114,7 @@ class _Folder:
         try:
             texts = self._texts(student, result)
         except Exception as error:
-            why = f"the grader failed on its report ({type(error).__name__}); grade again"
-            result = Result(self.assignment.name, "", refused=why)
+            result = failed(self.assignment, f"the grader failed on its report ({type(error).__name__})")
             texts = self._texts(student, result)
         for path, text in zip(self.paths(student), texts, strict=True):
             try:
@@ -205,16 +189,14 @@ def _finished(
                 lost.append(job)
                 broken = True
             except Exception as error:
-                why = f"the grader failed on it ({type(error).__name__}: {error}); grade again"
-                yield job, Result(job[1].name, "", refused=why)
+                yield job, failed(job[1], f"the grader failed on it ({type(error).__name__}: {error})")
             else:
                 yield job, result
 
 
 def _given_up(job: tuple) -> Result:
     entry, assignment = job[:2]
-    why = f"grading {entry.student} ended the grader's worker process twice; grade again"
-    return Result(assignment.name, "", refused=why)
+    return failed(assignment, f"grading {entry.student} ended the grader's worker process twice")
 
 
 class _processes:
@@ -225,7 +207,7 @@ class _processes:
         self.pool = ProcessPoolExecutor(
             workers,
             mp_context=multiprocessing.get_context("spawn"),
-            initializer=_worker,
+            initializer=begin,
             initargs=(os.getpid(),),
         )
 
@@ -237,16 +219,6 @@ class _processes:
             for process in set(multiprocessing.active_children()) - self.before:
                 process.kill()
         self.pool.shutdown(cancel_futures=kind is not None)
-
-
-def _worker(parent: int) -> None:
-    """The workers share the cores, where NumPy's threads in each would fight. They end with the grader."""
-    for name in sandbox.THREADS:
-        os.environ[name] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _file_name(student: str) -> str:

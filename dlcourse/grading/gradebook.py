@@ -9,17 +9,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import sysconfig
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from alembic.script import ScriptDirectory
 from filelock import FileLock, Timeout
 from nbgrader import api
 from nbgrader.api import Gradebook
+from nbgrader.dbutil import ALEMBIC_DIR
 from sqlalchemy import (
     Column,
     ForeignKey,
@@ -95,12 +95,11 @@ def opened(url: str, lock_folder: Path) -> Iterator[Gradebook]:
 
 def connect(url: str, course_id: str = COURSE_ID) -> Gradebook:
     """nbgrader's gradebook with our table in it; made if it is not there. The caller holds the lock."""
-    # A new gradebook is stamped by a program of this environment, which need not be activated.
-    os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])
     try:
+        engine = create_engine(url, poolclass=NullPool)
+        _create(engine)
+        _results.create(engine, checkfirst=True)
         gradebook = Gradebook(url, course_id)
-        _stamp(gradebook.engine)
-        _results.create(gradebook.engine, checkfirst=True)
     except SQLAlchemyError as error:
         raise CourseError(f"the gradebook {shown(url)} cannot be opened: {_first_line(error)}") from None
     return gradebook
@@ -341,19 +340,23 @@ def _transaction(gradebook: Gradebook) -> Iterator[Session]:
         session.commit = commit
 
 
-def _stamp(engine: Engine) -> None:
-    """nbgrader makes its tables, then writes their version; a grader that was killed between left them without."""
+def _create(engine: Engine) -> None:
+    """Make what is missing of nbgrader's tables and write their version, as nbgrader does, which starts a program for
+    it and leaves them without a version if it is killed before."""
     here = inspect(engine)
-    if here.has_table("alembic_version"):
+    names = set(here.get_table_names())
+    if "alembic_version" in names:
         with engine.connect() as connection:
             if connection.scalar(text("SELECT count(*) FROM alembic_version")):
                 return
     for table in api.Base.metadata.sorted_tables:
-        if {column.name for column in table.columns} - {column["name"] for column in here.get_columns(table.name)}:
+        have = {column["name"] for column in here.get_columns(table.name)} if table.name in names else table.c.keys()
+        if set(table.c.keys()) - set(have):
             return  # of an older nbgrader, from before versions: `nbgrader db upgrade` is for that
+    version = {"version": ScriptDirectory(ALEMBIC_DIR).get_current_head()}
     with engine.begin() as connection:
+        api.Base.metadata.create_all(connection)
         connection.execute(text("CREATE TABLE IF NOT EXISTS alembic_version (version_num VARCHAR(32) NOT NULL)"))
-        version = {"version": api.get_alembic_version()}
         connection.execute(text("INSERT INTO alembic_version (version_num) VALUES (:version)"), version)
 
 

@@ -22,7 +22,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import parse_utc, rmtree
 from traitlets import Bool, Float
 
-from dlcourse.grading import batch, clean, collect, gradebook, identity, sandbox
+from dlcourse.grading import clean, collect, gradebook, identity, sandbox, worker
 from dlcourse.grading.course import Course, CourseError, write_whole
 from dlcourse.grading.limits import Limits
 
@@ -62,7 +62,7 @@ class JudgeNotebook(NbGraderPreprocessor):
             os.environ.setdefault(name, "1")
         limits = Limits(self.cell_seconds, self.cpu_seconds, self.total_seconds)
         seed = course.seed()
-        result = batch.grade_file(resources["dlcourse"], assignment, seed, limits, self.walled)
+        result = worker.grade_file(resources["dlcourse"], assignment, seed, limits, self.walled)
         grader = identity.grader(assignment, seed, limits, self.walled)
         resources["dlcourse"] = result, identity.submission(grader, result.digest)
         return nbformat.from_dict(clean.shown(assignment, result)), resources

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.engine import make_url
 
 from dlcourse.exercises.compare import Close
 from dlcourse.exercises.spec import Case, Exercise, Mistake, case, text_exercise
+from dlcourse.grading import gradebook
 from dlcourse.grading.course import Assignment
 from dlcourse.grading.limits import Limits
+
+from . import postgres
 
 SECRET_SEED = 271828
 
@@ -89,6 +95,55 @@ def assignment() -> Assignment:
 @pytest.fixture
 def limits() -> Limits:
     return Limits(cell_seconds=30, cpu_seconds=6, total_seconds=120, start_seconds=60)
+
+
+@pytest.fixture(scope="session")
+def databases():
+    """Makes a PostgreSQL database, empty or a copy of another, and returns its URL."""
+    with postgres.server() as url:
+        names = (f"gradebook{i}" for i in itertools.count())
+
+        def make(template: str = "template1") -> str:
+            name = next(names)
+            engine = create_engine(url.format("postgres"), isolation_level="AUTOCOMMIT")
+            with engine.connect() as connection:
+                connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {template}"))
+            engine.dispose()
+            return url.format(name)
+
+        yield make
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_url(request, tmp_path) -> str:
+    """The address of a gradebook that is not there yet, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'gradebook.db'}"
+    return request.getfixturevalue("databases")()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory):
+    """A gradebook without anything in it. nbgrader takes seconds to make one."""
+    path = tmp_path_factory.mktemp("template") / "gradebook.db"
+    gradebook.connect(f"sqlite:///{path}").close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(databases):
+    url = databases()
+    gradebook.connect(url).close()
+    return make_url(url).database
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path) -> str:
+    """The address of a new gradebook, of each kind."""
+    template = request.getfixturevalue(f"{request.param}_template")
+    if request.param == "sqlite":
+        return f"sqlite:///{shutil.copy(template, tmp_path / 'gradebook.db')}"
+    return request.getfixturevalue("databases")(template)
 
 
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not on this machine")

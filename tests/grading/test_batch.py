@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +13,7 @@ import pytest
 from filelock import FileLock
 from nbgrader.api import Gradebook
 
-from dlcourse.grading import batch, gradebook
-from dlcourse.grading.course import Course
-from dlcourse.grading.grade import Result
+from dlcourse.grading import batch
 
 from .conftest import needs_bwrap
 
@@ -140,36 +137,6 @@ def test_a_file_that_is_no_gradebook_is_left_as_it_was(course, submissions):
     done = dlcourse(course, "grade", NAME)
     assert done.returncode == 1 and "cannot be opened" in done.stderr and "Traceback" not in done.stderr
     assert path.read_text() == "not a database " * 100
-
-
-def test_manual_scores_survive_regrading(course):
-    made = Course(course)
-    assignment = made.assignment(NAME)
-    essay = next(e for e in assignment.exercises if e.manual)
-    result = Result(NAME, "", refused="nothing")
-    with gradebook.opened(made.gradebook_url, course) as book:
-        gradebook.prepare(book, assignment)
-        gradebook.record(book, assignment, "ada", result)
-        grade = book.find_grade(essay.grade_id, NAME, NAME, "ada")
-        grade.manual_score = 2.0
-        book.find_comment(essay.grade_id, NAME, NAME, "ada").manual_comment = "well argued"
-        book.db.commit()
-        gradebook.prepare(book, assignment)
-        gradebook.record(book, assignment, "ada", result)
-        assert book.find_grade(essay.grade_id, NAME, NAME, "ada").manual_score == 2.0
-        assert book.find_comment(essay.grade_id, NAME, NAME, "ada").manual_comment == "well argued"
-
-
-def test_a_result_is_recorded_whole_or_not_at_all(course, monkeypatch):
-    made = Course(course)
-    assignment = made.assignment(NAME)
-    with gradebook.opened(made.gradebook_url, course) as book:
-        gradebook.prepare(book, assignment)
-        monkeypatch.setattr(gradebook, "written", lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
-            gradebook.record(book, assignment, "ada", Result(NAME, ""))
-    with sqlite3.connect(course / "gradebook.db") as database:
-        assert database.execute("select count(*) from student").fetchone() == (0,)
 
 
 def test_a_student_who_stands_twice_is_a_row_and_stops_nobody(tmp_path):
