@@ -9,7 +9,20 @@ import importlib
 
 __version__ = "0.1.0"
 
-_SUBMODULES = ("activations", "check", "conv", "data", "exercises", "losses", "mlp", "optim", "plot", "show", "train")
+_SUBMODULES = (
+    "activations",
+    "autodiff",
+    "check",
+    "conv",
+    "data",
+    "exercises",
+    "losses",
+    "mlp",
+    "optim",
+    "plot",
+    "show",
+    "train",
+)
 __all__ = [*_SUBMODULES]
 
 
