@@ -24,7 +24,12 @@ HEAVY = ("torch", "torchvision", "matplotlib")
 DRAWS = {"plot"}  # the one module for figures
 
 # conda-forge's name where it is another one; None: conda-forge does not have it, so pip installs it.
-CONDA_NAMES = {"torch": "pytorch", "playwright": "playwright-python", "sphinx-mathjax-offline": None}
+CONDA_NAMES = {
+    "torch": "pytorch",
+    "playwright": "playwright-python",
+    "graphviz": "python-graphviz",  # conda-forge's graphviz is the program
+    "sphinx-mathjax-offline": None,
+}
 
 
 def text(name: str) -> str:

@@ -1,11 +1,13 @@
 #!/bin/sh
-# The programs that pip cannot install: bubblewrap (the sandbox) and Chromium (the tests of the website); with the
-# argument `test` also a PostgreSQL server (the tests of the gradebook start one of their own and stop it).
+# The programs that pip cannot install: bubblewrap (the sandbox), Chromium (the tests of the website) and Graphviz (the
+# drawings of computational graphs); with the argument `test` also a PostgreSQL server (the tests of the gradebook start
+# one of their own and stop it).
 # Where this user may install packages they are installed; elsewhere a sentence says what is missing.
 missing=""
 command -v bwrap >/dev/null 2>&1 || missing="bubblewrap"
 command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 \
   || command -v google-chrome >/dev/null 2>&1 || missing="$missing chromium"
+command -v dot >/dev/null 2>&1 || missing="$missing graphviz"
 if [ "$1" = test ]; then
   command -v initdb >/dev/null 2>&1 || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"
 fi
@@ -24,6 +26,9 @@ case "$missing" in
 esac
 case "$missing" in
   *chromium*) echo "Chromium is missing: the tests of the website in a browser are skipped (apt-get install chromium)" >&2 ;;
+esac
+case "$missing" in
+  *graphviz*) echo "Graphviz is missing: computational graphs are shown as lists, not drawn (apt-get install graphviz)" >&2 ;;
 esac
 case "$missing" in
   *postgresql*) echo "PostgreSQL is missing: the tests of a gradebook in it are skipped (apt-get install postgresql)" >&2 ;;
