@@ -16,6 +16,7 @@ _SUBMODULES = (
     "conv",
     "data",
     "exercises",
+    "init",
     "losses",
     "mlp",
     "optim",
