@@ -897,14 +897,36 @@ def train_cases(rng):
     digits = data.load("digits")
     x = np.concatenate([digits.x_train, digits.x_test]).reshape(-1, 64)
     yield _held_out("digits: a fifth held out", x, np.concatenate([digits.y_train, digits.y_test]), 1437, rng)
+    # Where training forgets a bias, or a slope, the network hardly misses it on the two above. It does on these two.
+    yield _held_out("three heaps on a line: 1050 points, 1000 held out", *_heaps(rng, 2050), 1050, rng)
+    common = int(rng.integers(1, 3))  # not 0, which argmax gives where all scores are equal
+    y = rng.permutation(np.repeat([common, 0, 3 - common], [180, 60, 60]))
+    nothing = np.zeros((1000, 1), np.float32)
+    yield _three_runs("nothing to see: x is 0", nothing[:300], y, nothing, np.full(1000, common), rng)
+
+
+def _heaps(rng, n):
+    """Heaps around 0.5, 1.5 and 2.5 with gaps of 0.3; the middle one, three sevenths of all, is class 1.
+
+    Measured with the official solution: it was right on all held-out points in 600 runs. In 24 runs each, the best of
+    three was at most 0.84 without the output's bias in training, 0.64 without the hidden units' slope, and 0.58 without
+    their biases.
+    """
+    heap = np.resize([0, 0, 1, 1, 1, 2, 2], n)
+    x = heap + 0.5 + rng.uniform(-0.35, 0.35, n)
+    return x[:, None].astype(np.float32), (heap == 1).astype(int)
 
 
 def _held_out(name, x, y, n_train, rng):
-    """Three runs that differ in the seed: the best counts, so that one unlucky start costs nothing."""
     order = rng.permutation(len(x))
     seen, new = order[:n_train], order[n_train:]
-    runs = [(x[seen], y[seen], x[new], int(seed)) for seed in rng.choice(10**6, 3, replace=False)]
-    return calls(name, runs, secret={"labels": y[new]})
+    return _three_runs(name, x[seen], y[seen], x[new], y[new], rng)
+
+
+def _three_runs(name, x, y, x_new, labels, rng):
+    """Three runs that differ in the seed: the best counts, so that one unlucky start costs nothing."""
+    runs = [(x, y, x_new, int(seed)) for seed in rng.choice(10**6, 3, replace=False)]
+    return calls(name, runs, secret={"labels": labels})
 
 
 def held_out_accuracy(case, values):
@@ -972,10 +994,10 @@ trained = Exercise(
         what="accuracy on held-out data (best of three runs)",
         asked=0.9,
         false_fail=FalseFail(
-            3e-7,
-            "Derived for three trainings of which one at least gives a network that is right on 90% of all examples: "
-            "less than 81% of the held-out ones come out right with probability 1.2e-7 (binomial). That none of the "
-            "three is one, by unlucky starts, was only measured: no training of a right answer came near it.",
+            4e-7,
+            "Derived for three trainings on each data set, of which one at least gives a network that is right on 90% of "
+            "all examples: less than 81% of the held-out ones come out right with probability 1.2e-7 (binomial). That "
+            "none of the three is one, by unlucky starts, was only measured: no training of a right answer failed.",
         ),
     ),
     mistakes=(
