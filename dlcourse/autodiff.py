@@ -281,6 +281,8 @@ def unbroadcast(g, shape: tuple[int, ...]):
     if g.shape == shape:
         return g
     new = len(g.shape) - len(shape)
+    if g.shape[new:] == shape:  # the commonest: a bias
+        return g.sum(axis=tuple(range(new)))
     if new < 0 or any(n not in (1, m) for n, m in zip(shape, g.shape[max(new, 0) :], strict=True)):
         raise ValueError(f"g has shape {g.shape}; expected one that an array of shape {shape} broadcasts to")
     axes = (*range(new), *(new + i for i, n in enumerate(shape) if n == 1))
@@ -300,7 +302,11 @@ def _spread(g, x, axis, keep):
     """What a sum gives back: the same to each number that went into it."""
     if not keep and axis is not None:
         g = g.reshape(_kept_shape(x.shape, axis))
-    return g.broadcast_to(x.shape) if isinstance(g, Tensor) else np.broadcast_to(g, x.shape)
+    if isinstance(g, Tensor):
+        return g.broadcast_to(x.shape)
+    out = np.empty(x.shape, g.dtype)
+    out[...] = g
+    return out
 
 
 def _to_the_largest(g, out, x, axis, keep):
@@ -666,12 +672,24 @@ def _like(x, like: Tensor) -> Tensor:
         if x._data.dtype != like._data.dtype:
             raise ValueError(f"a tensor of dtype {x.dtype} meets one of dtype {like.dtype}; expected the same")
         return x
+    if type(x) is float or type(x) is int:
+        return _constant(np.array(x, like._data.dtype))
     if isinstance(x, Dual | Value):
         raise ValueError(f"a Tensor meets a {type(x).__name__}; expected one engine at a time")
     array = np.asarray(x)
     if array.dtype.kind not in "fiub":
         raise ValueError(f"a Tensor meets {type(x).__name__} of dtype {array.dtype}; expected numbers")
-    return Tensor(array.astype(like._data.dtype) if array.ndim == 0 or array.dtype.kind != "f" else array)
+    if array.ndim and array.dtype.kind == "f" and array.dtype != like._data.dtype:
+        raise ValueError(f"an array of dtype {array.dtype} meets a tensor of dtype {like.dtype}; expected the same")
+    return _constant(np.array(array, like._data.dtype))
+
+
+def _constant(array: np.ndarray) -> Tensor:
+    """A tensor that keeps ``array`` itself."""
+    out = Tensor.__new__(Tensor)
+    out._data, out.grad, out.requires_grad = array, None, False
+    out.inputs, out.op, out.options, out._when = (), None, (), 0
+    return out
 
 
 def _matmul(a: Tensor, b: Tensor) -> Tensor:
