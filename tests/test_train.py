@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import signal
 import subprocess
@@ -292,10 +293,13 @@ def test_checkpoint_holds_plain_values_and_nothing_that_runs(tmp_path):
 
 
 def child(code, *arguments):
-    # Its standard output is a pipe, so that the parent can wait for a line.
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")])}
     return subprocess.Popen(
-        [sys.executable, "-c", code, *map(str, arguments)], stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
 
 
@@ -336,8 +340,7 @@ def killed_in_the_middle_of_writing(path, written, careful):
         raise AssertionError("the process was never seen writing")
     finally:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        process.communicate()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="stops a process by a signal")
@@ -361,21 +364,31 @@ def test_the_same_kill_spoils_a_file_that_is_written_in_place(tmp_path):
         train.load_checkpoint(path)
 
 
+# Each line of its input is answered by a new process that trains. They are forked, since the imports take seconds.
 TRAINER = """
-import sys, time, torch
+import os, sys, time, torch
 import test_train as t
 from torch.nn import functional as F
 
-model = t.module()
-adam = torch.optim.Adam(model.parameters(), lr=0.01)
+torch.optim.Adam(t.module().parameters())  # its first use imports a good deal
+
 
 def loss(out, y):
     print("update", flush=True)
     time.sleep(0.003)
     return F.cross_entropy(out, y)
 
-run = t.trained(model, adam, loss=loss, epochs=30, checkpoint=sys.argv[1], save_every=1, held_out=t.points(seed=1))
-print("done", flush=True)
+
+for line in sys.stdin:
+    pid = os.fork()
+    if pid:
+        os.waitpid(pid, 0)
+    else:
+        print(os.getpid(), flush=True)
+        adam = torch.optim.Adam((model := t.module()).parameters(), lr=0.01)
+        t.trained(model, adam, loss=loss, epochs=30, checkpoint=sys.argv[1], save_every=1, held_out=t.points(seed=1))
+        print("done", flush=True)
+        os._exit(0)
 """
 
 
@@ -386,19 +399,21 @@ def test_training_that_is_killed_again_and_again_ends_with_the_same_numbers(tmp_
     expected = trained(model, torch.optim.Adam(model.parameters(), lr=0.01), **options)
 
     rng, kills = np.random.default_rng(0), 0
-    for _ in range(40):
-        process = child(TRAINER, tmp_path / "run.pt")
-        wanted = int(rng.integers(40, 60))
-        lines = [line for line, _ in zip(process.stdout, range(wanted), strict=False)]
-        time.sleep(float(rng.uniform(0, 0.01)))  # anywhere in an update or a write
-        finished = bool(lines) and lines[-1].strip() == "done"
+    process = child(TRAINER, tmp_path / "run.pt")
+    try:
+        while True:
+            print(file=process.stdin, flush=True)
+            pid = int(next(line for line in process.stdout if line.strip().isdigit()))
+            wanted = int(rng.integers(10, 30))  # of 150 losses, 120 of them updates
+            if any(line == "done\n" for line in itertools.islice(process.stdout, wanted)):
+                break
+            time.sleep(float(rng.uniform(0, 0.01)))  # anywhere in an update or a write
+            os.kill(pid, signal.SIGKILL)
+            kills += 1
+    finally:
         process.kill()
-        process.wait()
-        process.stdout.close()
-        if finished:
-            break
-        kills += 1
-    assert finished and kills >= 2
+        process.communicate()
+    assert kills >= 5
     resumed = module(seed=1)
     run = trained(resumed, torch.optim.Adam(resumed.parameters(), lr=0.01), checkpoint=tmp_path / "run.pt", **options)
     assert run == expected and same(resumed, model)
