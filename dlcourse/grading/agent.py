@@ -204,8 +204,13 @@ def serve(connection: socket.socket) -> None:
 
 def _answer(namespace: dict[str, Any], request: bytes) -> bytes:
     asked = wire.decode(request)
-    # What the student's functions print while they are tried could only repeat the inputs.
-    with contextlib.redirect_stdout(_Null()), contextlib.redirect_stderr(_Null()):
+    # What the student's functions print while they are tried could only repeat the inputs. A file, as code may ask
+    # for its descriptor or write bytes.
+    with (
+        open(os.devnull, "w", encoding="utf-8", errors="replace") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
         if asked["name"] not in namespace:
             return wire.encode({"missing": True})
         obj = namespace[asked["name"]]
@@ -228,8 +233,3 @@ def _encoded(outcomes: list[Outcome]) -> bytes:
 
 def _pack(outcome: Outcome) -> dict[str, Any]:
     return {"values": outcome.values, "error": outcome.error, "kind": outcome.error_kind, "seconds": outcome.seconds}
-
-
-class _Null(io.TextIOBase):
-    def write(self, text: str) -> int:
-        return len(text)
