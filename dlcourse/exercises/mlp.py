@@ -909,8 +909,8 @@ def _heaps(rng, n):
     """Heaps around 0.5, 1.5 and 2.5 with gaps of 0.3; the middle one, three sevenths of all, is class 1.
 
     Measured: the official solution was right on all held-out points in 600 runs. Of eight times three runs, the best
-    reached 0.84 without the output's bias in training, 0.64 without the hidden units' slope, and 0.58 with hidden biases
-    that do not learn.
+    reached 0.84 without the output's bias in training, 0.64 without the hidden units' slope, and 0.58 where the
+    hidden biases do not learn.
     """
     heap = np.resize([0, 0, 1, 1, 1, 2, 2], n)
     x = heap + 0.5 + rng.uniform(-0.35, 0.35, n)
@@ -997,7 +997,7 @@ trained = Exercise(
             4e-7,
             "Derived for three trainings on each data set, of which one at least gives a network that is right on 90% "
             "of all examples: less than 81% of the held-out ones come out right with probability 1.2e-7 (binomial). "
-            "That none of the three is one, by unlucky starts, was only measured: no training of a right answer failed.",
+            "That none of the three is one, by unlucky starts, was only measured: no right answer failed.",
         ),
     ),
     mistakes=(
