@@ -1,6 +1,7 @@
 """A submission is put in order: cells by id or by marker; what students and editors do to a notebook is repaired."""
 
 import json
+import time
 
 import pytest
 
@@ -46,6 +47,39 @@ def test_cells_without_metadata_are_found_by_their_marker(assignment, limits):
     assert plan.cells[0]["metadata"]["nbgrader"]["grade_id"] == "conv-both-answer"
 
 
+def test_a_filled_copy_counts_before_a_blank_one(assignment, limits):
+    def copy(cells):
+        blank = "# exercise: conv.both\nraise NotImplementedError()"
+        cells.insert(2, {**cells[0], "source": f"\n{blank}\n", "metadata": {}})
+        cells.append({**cells[0], "source": blank})
+
+    plan = arrange(changed(copy), assignment, limits)
+    assert plan.cells[plan.answers["conv.both"]]["source"] == RIGHT
+    assert any("stands 3 times; the last that was filled in counts" in note for note in plan.notes)
+    assert max(plan.probes) < len(plan.cells) - 1
+
+
+def test_answers_merged_into_one_cell_are_both_tried_after_it(assignment, limits):
+    def merge(cells):
+        cells[0]["source"] += "\n# exercise: conv.number\nnumber = 12"
+        del cells[2]
+
+    plan = arrange(changed(merge), assignment, limits)
+    assert plan.answers["conv.both"] == plan.answers["conv.number"] == 0
+    assert any("conv-number-answer had been merged" in note for note in plan.notes)
+    assert not any("number = None" in source for source in sources(plan))
+
+
+def test_a_deleted_answer_undoes_nothing_that_stands_elsewhere(assignment, limits):
+    def move(cells):
+        cells[0] = {"cell_type": "code", "metadata": {}, "source": RIGHT.partition("\n")[2]}
+
+    plan = arrange(changed(move), assignment, limits)
+    assert any("answer cell conv-both-answer was missing" in note for note in plan.notes)
+    kept = [cell["source"] for cell in plan.cells if cell["metadata"].get("nbgrader", {}).get("solution")]
+    assert not any("raise" in source for source in kept)
+
+
 def test_a_missing_check_is_put_back_and_tried_after_the_answer(assignment, limits):
     plan = arrange(changed(lambda cells: cells.pop(1)), assignment, limits)
     assert any("conv-both was missing" in note for note in plan.notes)
@@ -78,6 +112,36 @@ def test_flags_and_types_of_the_submission_decide_nothing(assignment, limits):
     assert own["conv-both-answer"]["cell_type"] == "code"
     assert "tags" not in own["conv-both"]["metadata"]
     assert any("had become a markdown cell" in note for note in plan.notes)
+    assert any("conv-both had been changed (grade, solution, locked, points)" in note for note in plan.notes)
+
+
+def test_another_order_and_another_language_are_noted(assignment, limits):
+    tree = json.loads(notebook())
+    tree["cells"].reverse()
+    tree["metadata"] = {"kernelspec": {"name": "ir", "language": "R\x1b[31m"}}
+    notes = arrange(json.dumps(tree).encode(), assignment, limits).notes
+    assert "the notebook says that it is written in R[31m; it is run as Python" in notes
+    assert any("stand in another order" in note for note in notes)
+
+
+def test_an_old_format_is_read(assignment, limits):
+    cells = json.loads(notebook())["cells"]
+    for cell in cells:
+        cell["input"] = [cell.pop("source")]
+    plan = arrange(json.dumps({"worksheets": [{"cells": cells}], "nbformat": 3}).encode(), assignment, limits)
+    assert RIGHT in sources(plan) and any("old format" in note for note in plan.notes)
+
+
+def test_a_file_of_blanks_takes_no_time(assignment, limits):
+    blanks = "\n \t" * 3_000_000
+    start = time.process_time()
+    arrange(notebook(both=RIGHT + blanks), assignment, limits)
+    assert time.process_time() - start < 10
+
+
+def test_halves_of_characters_become_text(assignment, limits):
+    plan = arrange(notebook(both="# exercise: conv.both\nx = '\ud800'"), assignment, limits)
+    assert "\n".join(sources(plan)).encode("utf-8")
 
 
 def test_of_a_repeated_cell_the_last_counts_and_the_first_still_runs(assignment, limits):
@@ -122,5 +186,5 @@ def test_the_other_assignments_notebook_is_named(assignment, limits):
 
 
 def test_null_bytes_do_not_reach_the_kernel(assignment, limits):
-    cells = submission.read(notebook(both="x = 1\x00"), limits)
-    assert "\x00" not in cells[0]["source"]
+    cells = submission.read(notebook(both="x = 1\x00"), limits).cells
+    assert "\x00" not in cells[0].source
