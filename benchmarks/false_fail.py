@@ -48,14 +48,18 @@ def measure(ids: list[str], seeds: int, jobs: int) -> dict[str, Tally]:
     return {id: functools.reduce(Tally.merged, some) for id, some in found.items()}
 
 
+def score(value: float) -> str:
+    return f"{value:.4f}" if value < 0.999 else f"1 − {1 - value:.1g}"
+
+
 def nearest(found: Tally) -> str:
     """How near the right answers came to failing."""
     compare = found.exercise.compare
     if isinstance(compare, Close):
         return f"{found.strain:.1%} of the tolerance" if found.strain else "exact"
     if isinstance(compare, AtLeast):
-        several = f"; the worst single run {found.worst_run:.5g}" if found.worst_run < found.worst else ""
-        return f"{found.worst:.5g}, where {compare.threshold:g} passes{several}"
+        several = f"; the worst single run {score(found.worst_run)}" if found.worst_run < found.worst else ""
+        return f"{score(found.worst)}, where {compare.threshold:g} passes{several}"
     return "a rule: it holds or not"
 
 
@@ -68,10 +72,10 @@ def chance(found: Tally, cases: int) -> str:
         runs, threshold = found.runs // cases, found.exercise.compare.threshold
         once = never_in(runs)
         said += (
-            f" Of {runs:,} trainings for each case, the worst reached {found.worst_run:.4g}. Were they independent, "
+            f" Of {runs:,} trainings for each case, the worst reached {score(found.worst_run)}. Were they independent, "
             f"one fails with at most {once:.1e} (99.9% confidence), and {tries} in a row with {once**tries:.0e}."
             if found.worst_run >= threshold
-            else f" Of {runs:,} trainings for each case, the worst reached {found.worst_run:.4g}, which does not pass."
+            else f" Of {runs:,} trainings for each case, the worst reached {score(found.worst_run)}, which does not pass."
         )
     return f"| `{found.exercise.id}` | {stated.rate:.0e} | {said} |"
 
