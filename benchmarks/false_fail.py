@@ -71,11 +71,12 @@ def chance(found: Tally, cases: int) -> str:
     if tries > 1:
         runs, threshold = found.runs // cases, found.exercise.compare.threshold
         once = never_in(runs)
+        said += f" Of {runs:,} trainings for each case, the worst reached {score(found.worst_run)}"
         said += (
-            f" Of {runs:,} trainings for each case, the worst reached {score(found.worst_run)}. Were they independent, "
-            f"one fails with at most {once:.1e} (99.9% confidence), and {tries} in a row with {once**tries:.0e}."
+            f". Were they independent, one fails with at most {once:.1e} (99.9% confidence), and {tries} in a row with "
+            f"{once**tries:.0e}."
             if found.worst_run >= threshold
-            else f" Of {runs:,} trainings for each case, the worst reached {score(found.worst_run)}, which does not pass."
+            else ", which does not pass."
         )
     return f"| `{found.exercise.id}` | {stated.rate:.0e} | {said} |"
 
