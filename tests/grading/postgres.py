@@ -47,9 +47,8 @@ def server() -> Iterator[str]:
         with open(home / "log", "wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=home, **who)
         try:
-            socket = home / ".s.PGSQL.5432"
             until = time.monotonic() + 60
-            while not socket.exists():
+            while b"ready to accept connections" not in (home / "log").read_bytes():
                 assert process.poll() is None and time.monotonic() < until, (home / "log").read_text()
                 time.sleep(0.05)
             yield f"postgresql+psycopg://grader:{PASSWORD}@/{{}}?host={home}"
