@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from dlcourse import conv
 from dlcourse.exercises.compare import AtLeast, Close, FalseFail, Holds
-from dlcourse.exercises.offered import AUTOGRAD, CONVOLUTION
+from dlcourse.exercises.offered import AUTODIFF, AUTOGRAD, CONVOLUTION
 from dlcourse.exercises.plain import numbers
 from dlcourse.exercises.spec import Case, Exercise, Mistake, calls, case, steps, text_exercise
 
@@ -549,7 +549,7 @@ backward = Exercise(
     difficulty=4,
     importance=4,
     minutes=45,
-    withhold=(*_CONVOLUTIONS, *AUTOGRAD),
+    withhold=(*_CONVOLUTIONS, *AUTOGRAD, *AUTODIFF),
     hints=(
         "Take one product `x · w` of the forward pass. It went into one output. When that output's gradient is "
         "`dout`, what does the product send back to `w`, and what to `x`? The rest is adding up. Begin with `db`: "
@@ -784,7 +784,7 @@ layer = Exercise(
     difficulty=3,
     importance=4,
     minutes=25,
-    withhold=(*_CONVOLUTIONS, *AUTOGRAD),
+    withhold=(*_CONVOLUTIONS, *AUTOGRAD, *AUTODIFF),
     hints=(
         "At one pixel, a 1×1 convolution is a fully connected layer from C to K numbers. What must `forward` keep "
         "so that `backward` can work?",
@@ -1065,7 +1065,7 @@ learn_filter = Exercise(
     difficulty=3,
     importance=4,
     minutes=30,
-    withhold=(*_CONVOLUTIONS, *AUTOGRAD),
+    withhold=(*_CONVOLUTIONS, *AUTOGRAD, *AUTODIFF),
     hints=(
         "The prediction is a correlation with the current kernel, the loss the mean of the squared errors. How "
         "does the loss change with the weight (i, j)? That weight meets one pixel of each window.",

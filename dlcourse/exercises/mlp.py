@@ -12,7 +12,7 @@ import numpy as np
 
 from dlcourse import data, mlp
 from dlcourse.exercises.compare import AtLeast, Close, FalseFail, Holds
-from dlcourse.exercises.offered import AUTOGRAD, CROSS_ENTROPY, SIGMOID
+from dlcourse.exercises.offered import AUTODIFF, AUTOGRAD, CROSS_ENTROPY, SIGMOID
 from dlcourse.exercises.plain import numbers
 from dlcourse.exercises.spec import Case, Exercise, Mistake, calls, case, steps, text_exercise
 
@@ -231,7 +231,7 @@ linear = Exercise(
             "db is added up along the wrong axis: it needs one number for each output, not for each example.",
         ),
     ),
-    withhold=(*AUTOGRAD, "dlcourse.mlp.linear_backward"),
+    withhold=(*AUTOGRAD, *AUTODIFF, "dlcourse.mlp.linear_backward"),
     hints=(
         "Let the shapes guide you: dx is shaped like x, dw like w, db like b. Which products of dout, x and w fit?",
         "In one entry: out[n, k] = Σ_j x[n, j] w[j, k] + b[k]. So w[j, k] meets every example n: "
@@ -496,7 +496,13 @@ one_pair = Exercise(
             "the updates are right, but δ_k and δ̂_j do not contain the learning rate: it enters at the updates.",
         ),
     ),
-    withhold=(*AUTOGRAD, "dlcourse.mlp.linear_backward", "dlcourse.mlp.sigmoid_backward", "dlcourse.mlp.MLP"),
+    withhold=(
+        *AUTOGRAD,
+        *AUTODIFF,
+        "dlcourse.mlp.linear_backward",
+        "dlcourse.mlp.sigmoid_backward",
+        "dlcourse.mlp.MLP",
+    ),
     hints=(
         "Follow the steps in order and give each quantity its own line: z_in, z, y_in, y, δ_k, δ̂_j, then the updates.",
         "For the sigmoid, a'(y_in) = y(1 − y) and a'(z_in) = z(1 − z). The sum over k in δ̂_j is a "
@@ -632,7 +638,7 @@ momentum = Exercise(
             "this is Nesterov's variant, which looks one step ahead. Plain momentum is asked for.",
         ),
     ),
-    withhold=("dlcourse.mlp.SGD", "torch.optim.SGD"),
+    withhold=("dlcourse.mlp.SGD", "dlcourse.optim.SGD", "dlcourse.optim.sgd_step", "torch.optim.SGD"),
     hints=(
         "One thing must be remembered between calls of step: the velocity. Keep it on self.",
         "In __init__ the shape of w is not known yet. A velocity of 0 will do: adding an array to it makes an array.",

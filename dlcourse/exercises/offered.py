@@ -18,6 +18,7 @@ AUTOGRAD = (
     "torch.autograd.functional.vjp",
     "torch.autograd.functional.jvp",
 )
+AUTODIFF = tuple(f"dlcourse.autodiff.{name}" for name in ("Dual", "Tensor", "Value", "grad", "jvp"))
 CONVOLUTION = (
     *(f"torch.nn.functional.{name}" for name in ("conv1d", "conv2d", "conv3d", "fold", "unfold")),
     *(f"torch.nn.functional.conv_transpose{d}d" for d in (1, 2, 3)),
@@ -35,6 +36,7 @@ CONVOLUTION = (
     "scipy.ndimage._nd_image.correlate",
 )
 SIGMOID = (
+    "dlcourse.neuron.activate",
     "dlcourse.activations.sigmoid_backward",
     "dlcourse.activations.sigmoid_forward",
     "scipy.special._ufuncs.expit",
