@@ -1,6 +1,7 @@
 # make course   set up, build the website, make the students' notebooks, grade the sample submissions
 # make test     set up, then everything that CI checks
 # make bench    set up, then the measurements of the results page
+# make mutants  set up, then the results page's table of what the checks notice
 
 PYTHON ?= python3
 VENV   := .venv
@@ -22,7 +23,7 @@ ifneq ($(wildcard ../shared/data),)
 export DLCOURSE_DATA ?= $(abspath ../shared/data)
 endif
 
-.PHONY: course test bench setup book release grade lint clean
+.PHONY: course test bench mutants setup book release grade lint clean
 
 course: setup release book grade
 	@echo
@@ -64,6 +65,9 @@ test: setup lint book
 
 bench: setup
 	for each in benchmarks/*.py; do $(BIN)/python $$each --write book/results/$$(basename $$each .py).md || exit 1; done
+
+mutants: setup
+	$(BIN)/dlcourse mutate --markdown book/results/mutation.md
 
 clean:
 	rm -rf _build .cache grades autograded feedback gradebook.db gradebook.db.lock .dlcourse

@@ -13,6 +13,8 @@ import io
 import json
 import multiprocessing
 import os
+import resource
+import signal
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -39,10 +41,10 @@ class MutationError(ValueError):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one answer: ``killed_by`` is the case that failed, ``""`` for a survivor."""
+    """What became of one answer: ``killed_by`` is the case that failed, ``""`` for a survivor; CPU ``seconds``."""
 
     killed_by: str
-    seconds: float
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -117,31 +119,36 @@ def answer_of(names: dict[str, Any], source: str, exercise_name: str) -> Any:
 
 def verdict(id: str, names: dict[str, Any], source: str) -> Verdict:
     """Judge an answer case by case until one fails."""
-    exercise, start = get(id), time.perf_counter()
+    exercise, start = get(id), time.process_time()
     names = {key: value for key, value in names.items() if key != exercise.name}
     try:
         answer = answer_of(names, source, exercise.name)
     except Exception as error:
-        return Verdict(f"the cell: {type(error).__name__}", time.perf_counter() - start)
+        return Verdict(f"the cell: {type(error).__name__}")
     for case in exercise.make_cases(PUBLIC_SEED):
         if not judge(exercise, [case], [probe(answer, case.calls)]).passed:
-            return Verdict(case.name, time.perf_counter() - start)
-    return Verdict("", time.perf_counter() - start)
+            return Verdict(case.name)
+    return Verdict("", time.process_time() - start)
 
 
 @dataclass(frozen=True)
 class _Task:
+    """An answer to judge; ``limit`` is in seconds of CPU time, so that a busy machine kills nothing."""
+
     assignment: str
     exercise: str
     source: str
     limit: float
 
+    @property
+    def wall(self) -> float:
+        """For what waits without computing, and for a slow start of the worker."""
+        return 60 + 20 * self.limit
+
 
 def _work(pipe: connection.Connection, cells: dict[str, list[tuple[str, str]]]) -> None:
     """A worker: answers tasks until the pipe is closed."""
-    with contextlib.suppress(ImportError, ValueError, OSError):
-        import resource
-
+    with contextlib.suppress(ValueError, OSError):
         # A mutant may ask for an array of any size.
         resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
     warnings.simplefilter("ignore")
@@ -154,47 +161,50 @@ def _work(pipe: connection.Connection, cells: dict[str, list[tuple[str, str]]]) 
                 for _, source in cells[task.assignment]:
                     exec(compile(source, "<solution>", "exec"), made)
                 names[task.assignment] = made
-            pipe.send(verdict(task.exercise, names[task.assignment], task.source))
+            signal.setitimer(signal.ITIMER_PROF, task.limit)  # its signal ends the process, wherever that is
+            found = verdict(task.exercise, names[task.assignment], task.source)
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            pipe.send(found)
 
 
 class _Worker:
-    """A process with a task and a deadline. Where the deadline passes the process is killed and another one begun."""
+    """A process with a task. Where the task ends the process, or does not end, another process is begun."""
 
     def __init__(self, cells: dict[str, list[tuple[str, str]]]):
         self.cells = cells
-        self.process = None
-        self.number = -1
         self.start()
 
     def start(self) -> None:
-        # Not forked: this process may have computed with threads, which a child does not inherit.
-        context = multiprocessing.get_context("spawn")
+        # Not forked from this process, which may have computed with threads that a child does not inherit.
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload([__name__])
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_work, args=(theirs, self.cells), daemon=True)
         self.process.start()
         theirs.close()
 
     def give(self, number: int, task: _Task) -> None:
-        self.number, self.task, self.begun = number, task, time.monotonic()
+        self.number, self.deadline = number, time.monotonic() + task.wall
         self.pipe.send(task)
 
     @property
     def left(self) -> float:
-        return self.begun + self.task.limit - time.monotonic()
+        return max(self.deadline - time.monotonic(), 0.0)
 
     def take(self) -> Verdict | None:
-        """The verdict, ``None`` if there is none yet; a worker that has died or is late is replaced."""
+        """The verdict, ``None`` if there is none yet."""
         try:
             if self.pipe.poll():
                 return self.pipe.recv()
-            if self.left > 0:
+            if self.left:
                 return None
-            found = Verdict(TOO_SLOW, self.task.limit)
+            late = True
         except (EOFError, ConnectionError):
-            found = Verdict("it ended the process", self.task.limit - self.left)
+            self.process.join()
+            late = self.process.exitcode == -signal.SIGPROF
         self.stop()
         self.start()
-        return found
+        return Verdict(TOO_SLOW if late else "it ended the process")
 
     def stop(self) -> None:
         self.process.kill()
@@ -217,7 +227,7 @@ def _judge_all(
                 worker = idle.pop()
                 worker.give(*waiting.pop())
                 busy.append(worker)
-            connection.wait([w.pipe for w in busy], timeout=max(min(w.left for w in busy), 0))
+            connection.wait([worker.pipe for worker in busy], timeout=min(worker.left for worker in busy))
             for worker in list(busy):
                 if (found := worker.take()) is not None:
                     busy.remove(worker)
@@ -316,7 +326,7 @@ def _use_one_thread() -> None:
 
 # --- The report ------------------------------------------------------------------------------------------------------
 
-_COLUMNS = ("exercise", "mutants", "right answers too", "killed", "of the others")
+_COLUMNS = ("exercise", "mutants", "right answers too", "killed", "score")
 
 
 def _rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
@@ -361,6 +371,6 @@ def markdown(scores: Sequence[Score], command: str) -> str:
         "",
         f"Made by `{command}`, with the public cases alone. *Right answers too* are the mutants that compute the "
         f"same, or whose change the question leaves to the student; `{EQUIVALENT}` names each with the reason. "
-        f"Goal: {GOAL:.0%} of the others, for every exercise.",
+        f"The score is the killed share of the others; goal: {GOAL:.0%} for every exercise.",
     ]
     return "\n".join(lines) + "\n"
