@@ -149,8 +149,8 @@ def _dict(value: Any) -> dict[str, Any]:
 
 
 def _readable(text: str) -> str:
-    """``text`` without null bytes, and with halves of characters, which no file can hold, replaced."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
+    """``text`` with plain line ends, no null bytes, and a mark for each half of a character, which no file holds."""
+    return text.replace("\r\n", "\n").replace("\x00", "").encode("utf-8", "replace").decode("utf-8")
 
 
 def _printable(text: str) -> str:
@@ -204,9 +204,9 @@ def arrange(data: bytes, of: Assignment, limits: Limits) -> Plan:
             # An earlier copy of an answer still runs, as it did for the student; an earlier check has no effect.
             plan.cells.append(_extra(cell, len(plan.cells)))
     shared = _shared(plan.cells, own)
+    plan.notes += _missing(own, chosen, shared)
     for grade_id, slot in own.items():
         if grade_id not in position:
-            plan.notes.append(_put_back(grade_id, slot, shared))
             position[grade_id] = len(plan.cells)
             plan.cells.append(_restored(slot))
     for exercise in of.exercises:
@@ -254,28 +254,41 @@ def _choose(cells: list[Cell], copies: dict[str, list[int]], own: dict[str, Slot
 def _repairs(
     cells: list[Cell], copies: dict[str, list[int]], chosen: dict[str, int], own: dict[str, Slot]
 ) -> list[str]:
-    """What was not as it was given out, in sentences."""
-    notes = []
+    """What was not as it was given out: a sentence for each kind of change."""
+    copied, retyped, changed, turned = [], [], [], []
     for grade_id, slot in own.items():
         if grade_id not in chosen:
             continue
         cell, number = cells[chosen[grade_id]], len(copies[grade_id])
         if number > 1:
-            which = "last" if chosen[grade_id] == copies[grade_id][-1] else "last that was filled in"
-            which = "first after its answer" if slot.kind == "check" else which
-            notes.append(f"the cell {grade_id} stands {number} times; the {which} counts")
+            copied.append(f"{grade_id} ({number} times)")
         if cell.type != slot.cell["cell_type"]:
-            notes.append(f"the cell {grade_id} had become a {cell.type} cell; it is read as before")
+            retyped.append(f"{grade_id} ({cell.type})")
         if slot.kind == "check" and cell.source.strip() != slot.cell["source"].strip():
-            notes.append(f"the check cell {grade_id} had been changed; the original is used")
+            changed.append(grade_id)
         ours = slot.cell["metadata"]["nbgrader"]
-        turned = [flag for flag in _FLAGS if flag in cell.flags and cell.flags[flag] != ours.get(flag)]
-        if turned:
-            notes.append(f"the settings of the cell {grade_id} had been changed ({', '.join(turned)}); ours are used")
+        flags = [flag for flag in _FLAGS if flag in cell.flags and cell.flags[flag] != ours.get(flag)]
+        if flags:
+            turned.append(f"{grade_id} ({', '.join(flags)})")
+    notes = [
+        f"{before}: {_several(names)}; {after}"
+        for names, before, after in (
+            (copied, "stands more than once", "of an answer the last one that was filled in counts"),
+            (retyped, "had become a cell of another type", "it is read as before"),
+            (changed, "a check had been changed", "the original is used"),
+            (turned, "the settings of a cell had been changed", "ours are used"),
+        )
+        if names
+    ]
     order = [chosen[grade_id] for grade_id in own if grade_id in chosen]
     if order != sorted(order):
         notes.append("the assignment's cells stand in another order; each answer is tried once it has run")
     return notes
+
+
+def _several(names: list[str], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def _shared(cells: list[dict[str, Any]], own: dict[str, Slot]) -> dict[str, int]:
@@ -288,10 +301,12 @@ def _shared(cells: list[dict[str, Any]], own: dict[str, Slot]) -> dict[str, int]
     }
 
 
-def _put_back(grade_id: str, slot: Slot, shared: dict[str, int]) -> str:
-    if slot.kind == "answer" and slot.exercise.id in shared:
-        return f"the answer cell {grade_id} had been merged with another one; its answer is tried after that one"
-    return f"the {slot.kind} cell {grade_id} was missing; it is put back"
+def _missing(own: dict[str, Slot], chosen: dict[str, int], shared: dict[str, int]) -> list[str]:
+    absent = {grade_id: slot for grade_id, slot in own.items() if grade_id not in chosen}
+    merged = [grade_id for grade_id, slot in absent.items() if slot.kind == "answer" and slot.exercise.id in shared]
+    gone = [grade_id for grade_id in absent if grade_id not in merged]
+    notes = [f"merged with another cell: {_several(merged)}; it is tried after that one"] if merged else []
+    return notes + ([f"a cell was missing: {_several(gone)}; it is put back"] if gone else [])
 
 
 def _restored(slot: Slot) -> dict[str, Any]:
