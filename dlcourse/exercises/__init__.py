@@ -11,7 +11,9 @@ from dlcourse.exercises.spec import PUBLIC_SEED, Exercise
 
 # Assignment -> module of this folder, which is also the first part of its exercises' ids.
 ASSIGNMENTS = {
+    "01_neuron": "neuron",
     "02_backprop": "mlp",
+    "03_autodiff": "autodiff",
     "08_convolution": "conv",
 }
 
