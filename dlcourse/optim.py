@@ -593,6 +593,111 @@ def descend(surface: Surface, rule: Callable, steps: int, start: np.ndarray | No
     return np.array(path)
 
 
+# ------------------------------------------------------------------------------------------------------ the XOR trial
+
+_XOR_X, _XOR_T = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([[0.0], [1], [1], [0]])
+
+
+class XORTrial(NamedTuple):
+    """What :func:`xor_trial` measured, one number a network.
+
+    Attributes
+    ----------
+    epochs : (S,) updates until the mean squared error fell below the target; infinite where it did not
+    error : (S,) mean squared error at the end
+    parameters : [w1, b1, w2, b2] at the end, (S, 2, H), (S, 1, H), (S, H, 1), (S, 1, 1)
+    """
+
+    epochs: np.ndarray
+    error: np.ndarray
+    parameters: list[np.ndarray]
+
+
+def xor_networks(n: int, hidden: int = 3, scale: float = 1.0, seed: int = 0) -> list[np.ndarray]:
+    """Fresh parameters of ``n`` networks 2-hidden-1: weights normal with standard deviation ``scale``, biases 0."""
+    rng = np.random.default_rng(seed)
+    shapes = ((n, 2, hidden), (n, 1, hidden), (n, hidden, 1), (n, 1, 1))
+    return [scale * rng.normal(size=shape) if i % 2 == 0 else np.zeros(shape) for i, shape in enumerate(shapes)]
+
+
+def xor_gradients(
+    parameters: Sequence[np.ndarray], loss: str = "squared", activation: str = "sigmoid", bipolar: bool = False
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Mean squared error on XOR's four points, and the gradients of the training loss, for many networks at once.
+
+    The output unit is a sigmoid. The training loss is the mean over the four points.
+
+    Parameters
+    ----------
+    parameters : as :func:`xor_networks` gives them
+    loss : "squared" or "cross-entropy"
+    activation : of the hidden units, "sigmoid" or "tanh"
+    bipolar : inputs -1 and +1 in place of 0 and 1
+
+    Returns
+    -------
+    error : (S,)
+    gradients : arrays like ``parameters``
+
+    Raises
+    ------
+    ValueError
+        ``loss`` or ``activation`` is unknown.
+    """
+    if loss not in ("squared", "cross-entropy"):
+        raise ValueError(f"loss is {loss!r}; expected 'squared' or 'cross-entropy'")
+    if activation not in ("sigmoid", "tanh"):
+        raise ValueError(f"activation is {activation!r}; expected 'sigmoid' or 'tanh'")
+    w1, b1, w2, b2 = parameters
+    x = 2 * _XOR_X - 1 if bipolar else _XOR_X  # (4, 2)
+    z = np.tanh(x @ w1 + b1) if activation == "tanh" else _sigmoid(x @ w1 + b1)  # (S, 4, H)
+    y = _sigmoid(z @ w2 + b2)  # (S, 4, 1)
+    dy = (y - _XOR_T) / 4 if loss == "cross-entropy" else 2 * (y - _XOR_T) / 4 * y * (1 - y)
+    dz = dy @ w2.transpose(0, 2, 1) * (1 - z * z if activation == "tanh" else z * (1 - z))
+    gradients = [x.T @ dz, dz.sum(1, keepdims=True), z.transpose(0, 2, 1) @ dy, dy.sum(1, keepdims=True)]
+    return ((y - _XOR_T) ** 2).mean(axis=(1, 2)), gradients
+
+
+def xor_trial(
+    rule: Callable,
+    parameters: Sequence[np.ndarray],
+    *,
+    cap: int = 2000,
+    target: float = 0.01,
+    loss: str = "squared",
+    activation: str = "sigmoid",
+    bipolar: bool = False,
+    **settings,
+) -> XORTrial:
+    """Train many networks on XOR side by side, each full-batch, and note when each reaches the target.
+
+    Rules act on each number by itself, so that one array can hold the weights of all networks.
+
+    Parameters
+    ----------
+    rule : such as :func:`adam_step`
+    parameters : the networks to start from; they are not changed
+    cap : epochs after which a network that has not reached the target is given up: *censored*
+    target : mean squared error to reach, whatever the training loss
+    loss, activation, bipolar : as :func:`xor_gradients`
+    settings : of the rule, ``lr`` among them
+    """
+    parameters, memories = list(parameters), [{} for _ in parameters]
+    epochs = np.full(len(parameters[0]), np.inf)
+    for epoch in range(cap + 1):
+        error, gradients = xor_gradients(parameters, loss, activation, bipolar)
+        epochs[(error < target) & np.isinf(epochs)] = epoch
+        if epoch == cap:
+            break
+        for i, g in enumerate(gradients):
+            parameters[i], memories[i] = rule(parameters[i], g, memories[i], **settings)
+    return XORTrial(epochs, error, parameters)
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 0.5 + 0.5 * np.tanh(0.5 * x)
+
+
 # --------------------------------------------------------------------------------------------------------------- checks
 
 

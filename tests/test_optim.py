@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -316,6 +317,48 @@ def test_paths():
     assert np.array_equal(gone[-1], gone[-2])
 
 
+# ----------------------------------------------------------------------------------------------------------------- XOR
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation", "bipolar"),
+    list(itertools.product(["squared", "cross-entropy"], ["sigmoid", "tanh"], [False, True])),
+)
+def test_xor_gradients_equal_torch(loss, activation, bipolar):
+    parameters = optim.xor_networks(3, hidden=4, scale=0.7, seed=5)
+    error, gradients = optim.xor_gradients(parameters, loss, activation, bipolar)
+    x, t = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]], dtype=torch.float64), torch.tensor([[0.0], [1], [1], [0]])
+    x, act = (2 * x - 1 if bipolar else x), {"sigmoid": torch.sigmoid, "tanh": torch.tanh}[activation]
+    for s in range(3):
+        w1, b1, w2, b2 = tensors = [torch.tensor(p[s], requires_grad=True) for p in parameters]
+        y = torch.sigmoid(act(x @ w1 + b1) @ w2 + b2)
+        t = t.double()
+        squared = ((y - t) ** 2).mean()
+        (squared if loss == "squared" else torch.nn.functional.binary_cross_entropy(y, t)).backward()
+        assert error[s] == pytest.approx(squared.item(), rel=1e-12)
+        for g, tensor in zip(gradients, tensors, strict=True):
+            assert np.abs(g[s] - tensor.grad.numpy()).max() < 1e-13
+
+
+def test_xor_trial_counts_epochs_and_censors():
+    start = optim.xor_networks(40, hidden=2)
+    kept = copy.deepcopy(start)
+    together = optim.xor_trial(optim.sgd_step, start, lr=3.0, momentum=0.9)
+    assert all(np.array_equal(p, q) for p, q in zip(start, kept, strict=True))
+    assert 5 < np.isinf(together.epochs).sum() < 20 and np.isfinite(together.epochs[0])  # some never get there
+    alone = optim.xor_trial(optim.sgd_step, [p[:1] for p in start], lr=3.0, momentum=0.9)
+    assert alone.epochs[0] == together.epochs[0]
+    reached = int(together.epochs[0])
+    errors = [
+        optim.xor_trial(optim.sgd_step, [p[:1] for p in start], cap=n, lr=3.0, momentum=0.9).error[0]
+        for n in (reached - 1, reached)
+    ]
+    assert errors[1] < 0.01 <= errors[0]
+    short = optim.xor_trial(optim.sgd_step, start, cap=reached - 1, lr=3.0, momentum=0.9)
+    assert np.isinf(short.epochs[0])
+    assert (optim.xor_trial(optim.sgd_step, together.parameters, cap=0, lr=1.0).error == together.error).all()
+
+
 # --------------------------------------------------------------------------------------------------------------- errors
 
 
@@ -348,6 +391,8 @@ def test_paths():
         (lambda: optim.warm_up_cosine(1, 1.0, 10, 10), "steps is 10 and total 10; expected 0 < steps < total"),
         (lambda: optim.cyclic(1, 0.0, 1.0, 5, "square"), "mode is 'square'; expected one of triangular,"),
         (lambda: optim.cyclic(1, 0.0, 1.0, 0), "half is 0"),
+        (lambda: optim.xor_gradients(optim.xor_networks(1), "hinge"), "loss is 'hinge'; expected 'squared' or"),
+        (lambda: optim.xor_gradients(optim.xor_networks(1), activation="relu"), "activation is 'relu'; expected"),
         (lambda: optim.one_cycle(1, 1.0, 3), "rise is 0.3 of total 3; expected at least one update"),
     ],
 )
