@@ -14,6 +14,7 @@ ASSIGNMENTS = {
     "01_neuron": "neuron",
     "02_backprop": "mlp",
     "03_autodiff": "autodiff",
+    "04_activations_losses": "activations",
     "08_convolution": "conv",
 }
 
