@@ -20,6 +20,7 @@ from bs4 import BeautifulSoup
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters import markdown2html as unsafe_markdown2html
 from nbconvert.preprocessors.sanitize import SanitizeHTML
+from traitlets.config import Config
 
 from dlcourse.grading.course import Assignment
 from dlcourse.grading.grade import Result
@@ -58,8 +59,9 @@ _STYLE = re.compile(r"<style\b.*?</style\s*>", re.IGNORECASE | re.DOTALL)
 # Bounds on what the sanitiser, whose time may grow with the square of its input, is given: beyond them markup is
 # shown as text.
 _PIECE, _NOTEBOOK, _SOURCE = 20_000, 200_000, 100_000
+_FONT = re.compile(r"@font-face\s*\{[^}]*\}")
 _PICTURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
-_TEMPLATES = Path(nbgrader.server_extensions.formgrader.__file__).parent / "templates"
+_FORMGRADER = Path(nbgrader.server_extensions.formgrader.__file__).parent
 
 
 def shown(of: Assignment, result: Result) -> dict[str, Any]:
@@ -100,19 +102,28 @@ def cleaned(notebook: dict[str, Any]) -> dict[str, Any]:
 
 def markdown2html(source: str) -> str:
     """nbconvert's filter of this name, cleaned: links as ``javascript:`` are written in Markdown, not in HTML."""
-    if len(source) > _PIECE:
-        return f"<pre>{html.escape(source)}</pre>"
-    # Highlighted code is many times longer than the code, and harmless.
-    return _sanitised(unsafe_markdown2html(source), most=20 * _PIECE)
+    try:
+        if len(source) <= _PIECE:
+            # Highlighted code is many times longer than the code, and harmless.
+            return _sanitised(unsafe_markdown2html(source), most=20 * _PIECE)
+    except Exception:
+        pass  # no picture of that name is attached, say; a text must not end a page that shows others too
+    return f"<pre>{html.escape(source)}</pre>"
 
 
 class FeedbackExporter(HTMLExporter):
     """nbgrader's feedback page without scripts, under a policy that lets none run and fetches nothing."""
 
     def __init__(self, config=None, **kwargs):
-        super().__init__(config=config, **kwargs)
-        self.template_name = "feedback"
-        self.extra_template_basedirs = [str(_TEMPLATES)]
+        styles = _FORMGRADER / "static" / "node_modules" / "bootstrap" / "dist" / "css"
+        own = {
+            "template_name": "feedback",
+            "extra_template_basedirs": [str(_FORMGRADER / "templates")],
+            "extra_template_paths": [str(styles)],
+        }
+        merged = Config(config or {})
+        merged.FeedbackExporter.update(own)
+        super().__init__(config=merged, **kwargs)
         self.register_filter("markdown2html", markdown2html)
 
     def from_notebook_node(self, nb, resources=None, **kwargs):
@@ -125,6 +136,8 @@ class FeedbackExporter(HTMLExporter):
         soup = BeautifulSoup(page, "html.parser")
         for script in soup(["script", "iframe", "object", "embed", "base", "link"]):
             script.decompose()
+        for style in soup("style"):  # Bootstrap's icons, which stand in files that this page has not
+            style.string = _FONT.sub("", style.get_text())
         policy = soup.new_tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": POLICY})
         soup.head.insert(0, policy)
         return str(soup), resources
