@@ -55,3 +55,21 @@ CROSS_ENTROPY = (
     "torch.ops.aten.cross_entropy_loss",
     "torch.ops.aten.nll_loss",
 )
+LOGISTIC_LOSS = (
+    "dlcourse.losses.binary_cross_entropy_forward",
+    "dlcourse.losses.binary_cross_entropy_backward",
+    *(f"torch.nn.functional.{name}" for name in ("soft_margin_loss", "binary_cross_entropy_with_logits")),
+    *(f"torch.ops.aten.{name}" for name in ("soft_margin_loss", "binary_cross_entropy_with_logits")),
+    "torch.nn.SoftMarginLoss",
+    "torch.nn.BCEWithLogitsLoss",
+)
+HINGE_LOSS = ("dlcourse.losses.hinge_forward", "dlcourse.losses.hinge_backward", "sklearn.metrics.hinge_loss")
+LINEAR_CLASSIFIERS = (
+    *(f"sklearn.linear_model.{name}" for name in ("LogisticRegression", "LogisticRegressionCV", "Perceptron")),
+    *(f"sklearn.linear_model.{name}" for name in ("RidgeClassifier", "RidgeClassifierCV", "SGDClassifier")),
+    *(f"sklearn.svm.{name}" for name in ("LinearSVC", "NuSVC", "SVC")),
+    "sklearn.discriminant_analysis.LinearDiscriminantAnalysis",
+    "sklearn.ensemble.RandomForestClassifier",
+    "sklearn.neighbors.KNeighborsClassifier",
+    "sklearn.neural_network.MLPClassifier",
+)
