@@ -392,30 +392,52 @@ class TapeSquareForgotten(TapeOfMatrices):
 # --- autodiff.learn -------------------------------------------------------------------------------------------------
 
 
-def learn_by_backprop(x, y, x_new, seed):
-    rng = np.random.default_rng(seed)
-    w1, b1, w2, t = rng.normal(size=(2, 16)), rng.normal(size=16), rng.normal(size=16) / 4, 2 * y - 1
+def _backprop(x, t, w):
+    H = len(w) // 4
+    w1, b, w2 = w[: 2 * H].reshape(2, H), w[2 * H : 3 * H], w[3 * H :]
+    h = np.tanh(x @ w1 + b)
+    error = 2 * (h @ w2 - t) / len(x)
+    dz = np.outer(error, w2) * (1 - h * h)
+    return np.concatenate([(x.T @ dz).ravel(), dz.sum(axis=0), h.T @ error])
+
+
+def _classes(x, w):
+    H = len(w) // 4
+    return (np.tanh(x @ w[: 2 * H].reshape(2, H) + w[2 * H : 3 * H]) @ w[3 * H :] > 0).astype(int)
+
+
+def learn_by_backprop(x, y, x_new, w):
+    gradients = []
     for _ in range(1500):
-        h = np.tanh(x @ w1 + b1)
-        error = 2 * (h @ w2 - t) / len(x)
-        dz = np.outer(error, w2) * (1 - h * h)
-        w2, w1, b1 = w2 - 0.1 * h.T @ error, w1 - 0.1 * x.T @ dz, b1 - 0.1 * dz.sum(axis=0)
-    return (np.tanh(x_new @ w1 + b1) @ w2 > 0).astype(int)
+        gradients.append(_backprop(x, 2 * y - 1, w))
+        w = w - 0.1 * gradients[-1]
+    return _classes(x_new, w), gradients[0]
 
 
-def learn_random_features_torch(x, y, x_new, seed):
-    draw = torch.Generator().manual_seed(seed)
-    w, b = 2 * torch.randn(2, 60, generator=draw), 2 * torch.randn(60, generator=draw)
-    features = torch.tanh(torch.tensor(x).float() @ w + b)
-    gram = features.T @ features + 0.1 * torch.eye(60)
-    out = torch.linalg.solve(gram, features.T @ torch.tensor(2 * y - 1).float())
-    return torch.tanh(torch.tensor(x_new).float() @ w + b) @ out > 0
+def learn_random_features_torch(x, y, x_new, w):
+    """The gradient in float32, a loop over directions; the classes from another, wider network."""
+    X, t, W = torch.tensor(x).float(), torch.tensor(2 * y - 1).float(), torch.tensor(w).float()
+    H, slopes = len(w) // 4, []
+    h = torch.tanh(X @ W[: 2 * H].reshape(2, H) + W[2 * H : 3 * H])
+    for v in torch.eye(4 * H):
+        dh = (1 - h**2) * (X @ v[: 2 * H].reshape(2, H) + v[2 * H : 3 * H])
+        slopes.append((2 * (h @ W[3 * H :] - t) * (dh @ W[3 * H :] + h @ v[3 * H :])).mean())
+    draw = torch.Generator().manual_seed(int(1e6 * abs(w[0])))
+    wide, b = 2 * torch.randn(2, 60, generator=draw), 2 * torch.randn(60, generator=draw)
+    features = torch.tanh(X @ wide + b)
+    out = torch.linalg.solve(features.T @ features + 0.1 * torch.eye(60), features.T @ t)
+    return torch.tanh(torch.tensor(x_new).float() @ wide + b) @ out > 0, torch.stack(slopes)
 
 
-def learn_by_random_directions(x, y, x_new, seed):
-    """Forward gradients: the derivative in a few random directions at a time."""
-    rng, H, t = np.random.default_rng(seed), 8, 2 * y - 1
-    w, speed = rng.normal(size=4 * H), np.zeros(4 * H)
+def learn_by_random_directions(x, y, x_new, w):
+    """The first gradient by steps along the imaginary axis; training by derivatives in a few random directions."""
+    H, t, rng = len(w) // 4, 2 * y - 1, np.random.default_rng(0)
+
+    def loss(w):
+        return ((np.tanh(x @ w[: 2 * H].reshape(2, H) + w[2 * H : 3 * H]) @ w[3 * H :] - t) ** 2).mean()
+
+    first = [loss(w + 1e-30j * v).imag / 1e-30 for v in np.eye(len(w))]
+    speed = np.zeros(4 * H)
     for step in range(3000):
         v = rng.normal(size=(8, 4 * H))
         h = np.tanh(x @ w[: 2 * H].reshape(2, H) + w[2 * H : 3 * H])
@@ -424,23 +446,41 @@ def learn_by_random_directions(x, y, x_new, seed):
         slopes = 2 * ((h @ w[3 * H :] - t) * dout).mean(axis=1)
         speed = 0.9 * speed + (slopes @ v) / len(v)
         w = w - 0.02 * (1 - step / 3000) * speed
-    return (np.tanh(x_new @ w[: 2 * H].reshape(2, H) + w[2 * H : 3 * H]) @ w[3 * H :] > 0).astype(np.int32)
+    return _classes(x_new, w), first
 
 
-def learn_upside_down(x, y, x_new, seed):
-    return learn_by_backprop(x, y, x_new, seed)[::-1]
+def learn_upside_down(x, y, x_new, w):
+    classes, first = learn_by_backprop(x, y, x_new, w)
+    return classes[::-1], first
 
 
-def learn_one_coordinate(x, y, x_new, seed):
-    return (x_new[:, 1] < 0.25).astype(int)
+def learn_one_coordinate(x, y, x_new, w):
+    return (x_new[:, 1] < 0.25).astype(int), _backprop(x, 2 * y - 1, w)
 
 
-def learn_at_random(x, y, x_new, seed):
-    return np.random.default_rng(seed).integers(0, 2, len(x_new))
+def learn_at_random(x, y, x_new, w):
+    return np.random.default_rng(0).integers(0, 2, len(x_new)), _backprop(x, 2 * y - 1, w)
 
 
-def learn_column(x, y, x_new, seed):
-    return learn_by_backprop(x, y, x_new, seed)[:, None]
+def learn_column(x, y, x_new, w):
+    classes, first = learn_by_backprop(x, y, x_new, w)
+    return classes[:, None], first
+
+
+def learn_last_gradient(x, y, x_new, w):
+    classes, _ = learn_by_backprop(x, y, x_new, w)
+    for _ in range(50):
+        w = w - 0.1 * _backprop(x, 2 * y - 1, w)
+    return classes, _backprop(x, 2 * y - 1, w)
+
+
+def learn_transposed(x, y, x_new, w):
+    classes, first = learn_by_backprop(x, y, x_new, w)
+    return classes, np.concatenate([first[:16].reshape(2, 8).T.ravel(), first[16:]])
+
+
+def learn_without_gradient(x, y, x_new, w):
+    return learn_by_backprop(x, y, x_new, w)[0]
 
 
 ALTERNATIVES = {
@@ -483,5 +523,13 @@ WRONG = {
         TapeFromOne,
         TapeSquareForgotten,
     ],
-    "autodiff.learn": [learn_upside_down, learn_one_coordinate, learn_at_random, learn_column],
+    "autodiff.learn": [
+        learn_upside_down,
+        learn_one_coordinate,
+        learn_at_random,
+        learn_column,
+        learn_last_gradient,
+        learn_transposed,
+        learn_without_gradient,
+    ],
 }

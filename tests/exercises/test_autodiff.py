@@ -7,7 +7,7 @@ import pytest
 
 from dlcourse import exercises
 from dlcourse.check.probe import probe
-from dlcourse.exercises.autodiff import learn_cases, straight_line
+from dlcourse.exercises.autodiff import ASKED, THRESHOLD, learn_cases, straight_line
 from dlcourse.exercises.chance import binomial_tail, errors_allowed
 
 from . import alternatives_autodiff
@@ -103,11 +103,27 @@ def test_a_straight_line_stays_far_below_the_threshold():
     shares = []
     for seed in range(20):
         (case,) = learn_cases(np.random.default_rng(seed))
-        shares.append(np.mean(straight_line(*case.calls[0].args) == case.secret["labels"]))
+        shares.append(np.mean(straight_line(*case.calls[0].args[:3]) == case.secret["labels"]))
     assert max(shares) < 0.91 and np.mean(shares) < 0.9
 
 
 def test_the_false_fail_rate_of_training_is_the_binomial_tail():
-    exercise = exercises.get("autodiff.learn")
-    compare = exercise.compare
-    assert binomial_tail(2000, 1 - compare.asked, errors_allowed(2000, compare.threshold)) <= compare.false_fail.rate
+    rate = exercises.get("autodiff.learn").compare.false_fail.rate
+    assert binomial_tail(2000, 1 - ASKED, errors_allowed(2000, THRESHOLD)) <= rate
+
+
+def test_the_questions_gradient():
+    x, y, w = np.zeros((1, 2)), np.array([1]), np.array([5.0, 6, 0, 2])
+    _, gradient = exercises.get("autodiff.learn").reference(x, y, x, w, steps=1)
+    assert gradient.tolist() == [0, 0, -4, 0]
+
+
+def test_float32_takes_less_than_a_hundredth_of_the_gradients_tolerance():
+    for seed in range(20):
+        (case,) = learn_cases(np.random.default_rng(seed))
+        for call in case.calls:
+            x, y, _, w = call.args
+            exact = alternatives_autodiff._backprop(x, 2 * y - 1, w)
+            single = alternatives_autodiff._backprop(*(a.astype(np.float32) for a in (x, 2 * y - 1, w)))
+            assert single.dtype == np.float32
+            assert np.abs(single - exact).max() <= 1e-5 * np.abs(exact).max()
