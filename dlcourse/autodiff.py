@@ -453,7 +453,7 @@ class Tensor:
         if not self.requires_grad:
             raise ValueError("there is nothing to differentiate: expected a result of tensors with requires_grad=True")
         for x, g in _gradients(self, _start(self, gradient), ()).items():
-            x.grad = np.array(g) if x.grad is None else x.grad + g
+            x.grad = np.array(g, x.dtype) if x.grad is None else x.grad + g
 
     # Operators
 
