@@ -57,7 +57,7 @@ def integrate_and_fire(
     """Spike times of a leaky integrate-and-fire neuron under a constant input.
 
     The voltage v leaks and is charged, tau dv/dt = -v + current. At v = 1 the neuron fires, v falls to 0 and stays
-    there for the refractory time.
+    there for the refractory time. Source: Gerstner, Kistler, Naud and Paninski, Neuronal Dynamics (2014), section 1.3.
 
     Parameters
     ----------
@@ -75,8 +75,6 @@ def integrate_and_fire(
     ------
     ValueError
         A time is not positive (``refractory`` may be 0).
-
-    Source: Gerstner, Kistler, Naud and Paninski, Neuronal Dynamics (2014), section 1.3.
     """
     for name, value in (("seconds", seconds), ("dt", dt), ("tau", tau)):
         if not value > 0:
@@ -222,7 +220,7 @@ def logistic_loss(f: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """log(1 + exp(-t f)) and its slope -t / (1 + exp(t f)), for each example; t is -1 or +1.
 
     It is minus the log of the probability sigmoid(t f) that a sigmoid neuron gives to the right class. With
-    m = t f it is computed as max(-m, 0) + log(1 + exp(-|m|)), which overflows nowhere.
+    m = t f it is computed as max(-m, 0) + log(1 + exp(-abs(m))), which overflows nowhere.
     """
     f, t = _scores(f, t, labels=True)
     m = t * f
@@ -246,7 +244,7 @@ def l2(w: np.ndarray) -> tuple[np.floating, np.ndarray]:
 
 
 def l1(w: np.ndarray) -> tuple[np.floating, np.ndarray]:
-    """Σ |w| and a subgradient, the signs of w, 0 at 0."""
+    """The sum of abs(w) and a subgradient, the signs of w, 0 at 0."""
     return np.abs(w).sum(), np.sign(w)
 
 
