@@ -4,8 +4,8 @@
     python benchmarks/grading.py --write book/results/grading.md # writes it too
     python benchmarks/grading.py --memory 1000                   # memory over 1,000 submissions, instead
 
-The same submissions are graded by each, in one run: six exercises of the convolution chapter, NumPy and torch
-imported, every other one with a mistake in it. Stock nbgrader runs the answers in its own kernel, in the open, with test
+Each grades the same submissions, in one run: six exercises of the convolution chapter, NumPy and torch
+imported, every other one with a mistake in it. Stock nbgrader runs answers in its own kernel, in the open, with test
 cells that assert what the check says. Each grader is a process of its own, timed from its start to its end.
 """
 
@@ -201,7 +201,7 @@ PAGE = """## Grading, submissions a minute
 {table}
 
 The same submissions (six graded cells, NumPy and torch imported) in one run, each grader timed as a program from its
-start to its end; stock nbgrader on one process, in the open, ours in its sandbox, each notebook run twice (once with the
+start to its end; stock nbgrader on one process, in the open, ours in its sandbox, each notebook run twice (with the
 public cases, once with the secret ones). {cores} cores, {system}, Python {python}, one thread a process. One run;
 start-up is included and weighs on the smaller numbers.
 
