@@ -1,0 +1,12 @@
+"""Processes that make processes without end.
+
+mlp.linear_backward: process limit | time limit | memory limit | crashed
+"""
+# %% answer mlp.linear_backward
+import os
+
+while True:
+    try:
+        os.fork()
+    except OSError:
+        pass

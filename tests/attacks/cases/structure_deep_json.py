@@ -1,0 +1,6 @@
+"""Lists within lists, a million deep.
+
+refused: not JSON
+"""
+# %% build
+data = b'{"cells": ' + b"[" * 1_000_000 + b"]" * 1_000_000 + b"}"

@@ -1,0 +1,7 @@
+"""A file without a byte.
+
+refused: empty
+"""
+# %% build
+def place(path):
+    path.write_bytes(b"")
