@@ -102,7 +102,7 @@ class _Listed(BaseConverter):
 
 
 class _TimestampOnly(BaseConverter):
-    """Takes the place of nbgrader's copying of all that a student handed in: the grader reads the notebook alone."""
+    """Takes the place of nbgrader's copying of all else that stands in a student's folder: it reads no other files."""
 
     def init_assignment(self, assignment_id: str, student_id: str) -> None:
         folder = Path(self._format_dest(assignment_id, student_id))
@@ -179,7 +179,7 @@ class SafeAutograde(_Listed, Autograde, _TimestampOnly):
         return gradebook.connect(self.coursedir.db_url, self.coursedir.course_id or gradebook.COURSE_ID)
 
 
-class SafeGenerateFeedback(_Listed, GenerateFeedback):
+class SafeGenerateFeedback(_Listed, _TimestampOnly, GenerateFeedback):
     """``nbgrader generate_feedback`` for notebooks that ``SafeAutograde`` or ``dlcourse grade`` has written."""
 
     def listed(self) -> list[collect.Found]:
