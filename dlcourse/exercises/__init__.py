@@ -15,6 +15,7 @@ ASSIGNMENTS = {
     "02_backprop": "mlp",
     "03_autodiff": "autodiff",
     "04_activations_losses": "activations",
+    "05_optimisers": "optim",
     "07_initialisation": "init",
     "08_convolution": "conv",
 }

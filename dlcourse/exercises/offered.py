@@ -73,3 +73,13 @@ LINEAR_CLASSIFIERS = (
     "sklearn.neighbors.KNeighborsClassifier",
     "sklearn.neural_network.MLPClassifier",
 )
+OPTIMISERS = (
+    *(f"dlcourse.optim.{name}_step" for name in ("sgd", "adagrad", "rmsprop", "adadelta", "adam", "adamw")),
+    *(f"dlcourse.optim.{name}" for name in ("SGD", "Adagrad", "RMSProp", "AdaDelta", "Adam", "AdamW", "Optimiser")),
+    *(f"dlcourse.optim.{name}" for name in ("clip_norm", "warm_up_cosine", "warm_up", "cosine")),
+    "dlcourse.mlp.SGD",
+    *(f"torch.optim.{name}" for name in ("SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "NAdam", "RAdam")),
+    *(f"torch.optim.{name}" for name in ("Adamax", "LBFGS", "Rprop", "ASGD")),
+    *(f"torch.optim.lr_scheduler.{name}" for name in ("CosineAnnealingLR", "LinearLR", "SequentialLR")),
+    *(f"torch.nn.utils.{name}" for name in ("clip_grad_norm_", "clip_grad.clip_grad_norm_")),
+)
