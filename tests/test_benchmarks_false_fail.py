@@ -22,7 +22,23 @@ def test_a_part_of_the_tables(tmp_path):
     assert "| `conv.correlate` | 5 | 10 | 0 | " in done.stdout and "% of the tolerance" in done.stdout
     assert "| `conv.learn_filter` | 4 | 8 | 0 | 1 − " in done.stdout
     assert "| `mlp.minibatches` | 1e-21 | Derived" in done.stdout
-    assert "Seeds 0 to 1;" in done.stdout
+    assert "| all | | 26 | 0 | |" in done.stdout
+
+
+def test_a_row_is_measured_again_and_the_others_stay(tmp_path):
+    page = tmp_path / "false_fail.md"
+    rows = ["| `conv.im2col` | 4 | 4,000 | 1 | 3.0% of the tolerance |", "| `conv.output_size` | 9 | 90 | 2 | exact |"]
+    page.write_text("\n".join(rows), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, BENCHMARK, "--seeds", "1", "--exercise", "conv.output_size", "--write", page],
+        capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = page.read_text(encoding="utf-8")
+    assert rows[0] in said and rows[1] not in said
+    assert "| `conv.output_size` | 4 | 4 | 0 | exact |" in said
+    assert said.index("conv.output_size") < said.index("conv.im2col"), "the order is that of the notebooks"
+    assert "| all | | 4,004 | 1 | |" in said
 
 
 def test_a_failure_is_told_and_is_the_exit_status():

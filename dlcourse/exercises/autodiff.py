@@ -10,7 +10,7 @@ import numpy as np
 from dlcourse import autodiff, data
 from dlcourse.exercises.compare import Close, FalseFail, Holds
 from dlcourse.exercises.offered import AUTOGRAD
-from dlcourse.exercises.plain import numbers
+from dlcourse.exercises.plain import numbers, parts
 from dlcourse.exercises.spec import Case, Exercise, Mistake, calls, case, steps, text_exercise
 
 # float32 answers pass; every slip in a rule is far larger.
@@ -738,9 +738,7 @@ def _answers(case, values):
     """(classes, gradient) of each run; ValueError in words where the form is another."""
     made = []
     for call, value in zip(case.calls, values, strict=True):
-        if not isinstance(value, list) or len(value) != 2:
-            raise ValueError("expected two results: the classes and the gradient")
-        classes, gradient = (numbers(part) for part in value)
+        classes, gradient = (numbers(part) for part in parts(value, 2))
         if gradient.shape != call.args[3].shape:
             raise ValueError(f"the gradient's shape is {gradient.shape}, expected {call.args[3].shape}, that of w")
         made.append((classes, gradient))

@@ -13,7 +13,7 @@ import numpy as np
 from dlcourse import data, mlp
 from dlcourse.exercises.compare import AtLeast, Close, FalseFail, Holds
 from dlcourse.exercises.offered import AUTODIFF, AUTOGRAD, CROSS_ENTROPY, SIGMOID
-from dlcourse.exercises.plain import numbers
+from dlcourse.exercises.plain import numbers, parts
 from dlcourse.exercises.spec import Case, Exercise, Mistake, calls, case, steps, text_exercise
 
 # float32 answers pass; every slip in a formula is far larger.
@@ -683,13 +683,12 @@ class _Run:
     def __init__(self, call, batches):
         x, y, self.batch_size, _ = call.args
         self.N = len(x)
-        if not isinstance(batches, list):
-            raise ValueError("it is no list of batches")
-        if not all(isinstance(batch, list | np.ndarray) and len(batch) == 2 for batch in batches):
+        pairs = [parts(batch) for batch in parts(batches)]
+        if not all(len(pair) == 2 for pair in pairs):
             raise ValueError("a batch must be a pair of x and y")
-        self.parts = [(numbers(xb), numbers(yb)) for xb, yb in batches]
-        self.shapes = [(xb.shape, yb.shape) for xb, yb in self.parts]
-        self.sizes = [xb.shape[0] if xb.ndim else 0 for xb, _ in self.parts]
+        self.pairs = [(numbers(xb), numbers(yb)) for xb, yb in pairs]
+        self.shapes = [(xb.shape, yb.shape) for xb, yb in self.pairs]
+        self.sizes = [xb.shape[0] if xb.ndim else 0 for xb, _ in self.pairs]
         remainder = self.N % self.batch_size
         self.full = [self.batch_size] * (self.N // self.batch_size)
         self.expected = self.full + [remainder] * (remainder > 0)
@@ -702,16 +701,16 @@ class _Run:
     @cached_property
     def x_rows(self):
         self._bounded()
-        return [self.which_x.get(tuple(row.ravel()), -1) for xb, _ in self.parts for row in xb]
+        return [self.which_x.get(tuple(row.ravel()), -1) for xb, _ in self.pairs for row in xb]
 
     @cached_property
     def y_rows(self):
         self._bounded()
-        return [self.which_y.get(label, -1) for _, yb in self.parts for label in yb.ravel().tolist()]
+        return [self.which_y.get(label, -1) for _, yb in self.pairs for label in yb.ravel().tolist()]
 
     def _bounded(self):
         # Answers may be huge, and looking rows up is slow.
-        if sum(self.sizes) > 10 * self.N or sum(yb.size for _, yb in self.parts) > 10 * self.N:
+        if sum(self.sizes) > 10 * self.N or sum(yb.size for _, yb in self.pairs) > 10 * self.N:
             raise ValueError(f"the batches hold many more than {self.N} examples")
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 from dlcourse import data, neuron
 from dlcourse.exercises.compare import AtLeast, Close, FalseFail, Holds
 from dlcourse.exercises.offered import AUTOGRAD, HINGE_LOSS, LINEAR_CLASSIFIERS, LOGISTIC_LOSS
-from dlcourse.exercises.plain import numbers
+from dlcourse.exercises.plain import numbers, parts
 from dlcourse.exercises.spec import Case, Exercise, Mistake, calls, case, steps, text_exercise
 
 # float32 answers pass; every slip in a formula is far larger.
@@ -527,9 +527,7 @@ def _margins(case, values):
     (call,) = case.calls
     x, t = call.args
     (answer,) = values
-    if not isinstance(answer, list) or len(answer) != 2:
-        raise ValueError("expected a pair, w and b")
-    w, b = (numbers(part).astype(np.float64) for part in answer)
+    w, b = (numbers(part).astype(np.float64) for part in parts(answer, 2))
     if w.shape != (x.shape[1],):
         raise ValueError(f"w has shape {w.shape}, expected ({x.shape[1]},)")
     if b.size != 1:

@@ -42,6 +42,21 @@ def plain(value: Any) -> Any:
     return _Reader().read(value, 0)
 
 
+def parts(value: Any, count: int | None = None) -> list:
+    """The results that a plain value holds: a list's entries, or the rows of the array that a list of lists became.
+
+    Raises
+    ------
+    ValueError
+        It holds no list of results, or not ``count``.
+    """
+    if isinstance(value, np.ndarray) and value.ndim:
+        value = [np.asarray(row) for row in value]
+    if not isinstance(value, list) or count not in (None, len(value)):
+        raise ValueError(f"expected a tuple or list of {'results' if count is None else f'{count} results'}")
+    return value
+
+
 def numbers(value: Any) -> np.ndarray:
     """A plain value as one array: for rules that compute with results.
 

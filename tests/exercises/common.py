@@ -23,7 +23,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -37,11 +36,13 @@ from dlcourse.check.probe import Outcome, probe
 from dlcourse.check.withhold import forever
 from dlcourse.exercises.spec import PUBLIC_SEED, Case, Exercise
 
-SOLUTIONS = Path(__file__).parents[2] / "solutions"
+from .no_false_fail import NoFalseFail, manners
+from .notebooks import answers, grade_info, notebook, template
+
 SEEDS = (PUBLIC_SEED, 1, 20260, 987654321)
 
 
-# --- Answers, reports, notebooks ----------------------------------------------------------------------------------
+# --- Reports and answers ----------------------------------------------------------------------------------
 
 
 def report(exercise: Exercise, answer: Any, seed: int = PUBLIC_SEED) -> Report:
@@ -50,34 +51,6 @@ def report(exercise: Exercise, answer: Any, seed: int = PUBLIC_SEED) -> Report:
         return not_written(exercise)
     cases = exercise.make_cases(seed)
     return judge(exercise, cases, [probe(answer, case.calls) for case in cases])
-
-
-def notebook(assignment: str) -> nbformat.NotebookNode:
-    """The assignment's source notebook, with solutions."""
-    return nbformat.read(SOLUTIONS / assignment / f"{assignment}.ipynb", as_version=4)
-
-
-def template(assignment: str) -> nbformat.NotebookNode:
-    """What the student gets: the solutions are taken out."""
-    release = pytest.importorskip("dlcourse.grading.release")
-    return nbformat.reads(release.student_notebook(SOLUTIONS.parent, assignment), as_version=4)
-
-
-def grade_info(cell: nbformat.NotebookNode) -> dict:
-    return cell.metadata.get("nbgrader", {})
-
-
-def answers(nb: nbformat.NotebookNode) -> dict[str, Any]:
-    """What the set-up cell and the answer cells define. A cell that is not written yet raises and is passed over."""
-    names: dict[str, Any] = {"__name__": "student"}
-    for cell in nb.cells:
-        info = grade_info(cell)
-        if cell.cell_type == "code" and not (info and info["grade"]):
-            try:
-                exec(compile(cell.source, f"<{cell.id}>", "exec"), names)
-            except NotImplementedError:
-                continue
-    return names
 
 
 @functools.cache
@@ -159,7 +132,7 @@ def is_data(value: Any) -> bool:
 # --- The contract -------------------------------------------------------------------------------------------------
 
 
-class Contract:
+class Contract(NoFalseFail):
     """Inherit in a class ``Test...``; pytest then runs every test below for every exercise of the assignment."""
 
     assignment: ClassVar[str]
@@ -175,6 +148,9 @@ class Contract:
             metafunc.parametrize("exercise, mistake", params)
         elif "alternative" in wanted:
             metafunc.parametrize("exercise, alternative", self._listed(self.alternatives.ALTERNATIVES))
+        elif "manner" in wanted:
+            params = [pytest.param(e, manner, id=f"{e.id}-{manner}") for e in checked for manner in manners(e)]
+            metafunc.parametrize("exercise, manner", params)
         elif "wrong" in wanted:
             metafunc.parametrize("exercise, wrong", self._listed(self.alternatives.WRONG))
         elif "any_exercise" in wanted:

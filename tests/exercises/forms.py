@@ -91,7 +91,7 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "strided view": _leaves(_strided),
     "backwards view": _leaves(_backwards),
     "read-only": _leaves(_read_only),
-    "matrix": _leaves(lambda a: np.matrix(a) if a.ndim == 2 else a),
+    "matrix": _leaves(lambda a: a.view(np.matrix) if a.ndim == 2 else a),
     "masked array": _leaves(lambda a: np.ma.masked_array(a, mask=np.zeros(a.shape, bool))),
     "lists": _leaves(lambda a: a.tolist()),
     "tuples": _tuples,

@@ -17,7 +17,7 @@ from dlcourse.exercises.compare import AtLeast, Close
 from dlcourse.exercises.plain import plain
 from dlcourse.exercises.spec import Call, Case, Exercise
 
-from .common import answers, notebook
+from .notebooks import answers, notebook
 
 CHECKED = tuple(e for name in exercises.ASSIGNMENTS for e in exercises.assignment(name) if not e.manual)
 

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 from dlcourse.exercises import plain as module
-from dlcourse.exercises.plain import NotPlain, numbers, plain
+from dlcourse.exercises.plain import NotPlain, numbers, parts, plain
 
 
 def same(a, b) -> bool:
@@ -296,3 +296,19 @@ def test_numbers_makes_one_array_of_lists_but_not_of_texts():
             numbers(value)
     with pytest.raises(ValueError, match="same shape"):
         numbers([np.ones(2), np.ones(3)])
+
+
+PAIRS = [(np.ones(1), 2.0), [[1.0], [2.0]], [1.0, 2.0], np.ones((2, 3)), torch.ones(2, 3)]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=range(len(PAIRS)))
+def test_parts_are_the_results_whatever_holds_them(pair):
+    value = plain(pair)
+    assert len(parts(value)) == len(parts(value, 2)) == 2
+    assert all(type(part) is np.ndarray for part in parts(value))
+
+
+@pytest.mark.parametrize("value", ["ab", 2.0, None, {"a": 1, "b": 2}, [1, 2, 3], (1,)])
+def test_what_holds_no_pair_is_refused_in_words(value):
+    with pytest.raises(ValueError, match="expected a tuple or list of 2 results"):
+        parts(plain(value), 2)
