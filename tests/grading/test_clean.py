@@ -256,3 +256,11 @@ def test_cells_that_formgrader_goes_by_cannot_be_copied():
     made = clean.cleaned({"cells": [cell("x", '<div id="conv-words" class="score comment">1</div>', "markdown")]})
     assert made["cells"][0]["source"] == "<div>1</div>"
     assert "id=" not in clean.markdown2html("# conv-words")
+
+
+def test_a_cell_is_shown_as_far_as_anyone_would_read_it():
+    cell = {"cell_type": "code", "id": "long", "metadata": {}, "source": "x = 1\n" + "\n \t" * 3_000_000, "outputs": []}
+    short = {"cell_type": "code", "id": "short", "metadata": {}, "source": "y = 2", "outputs": []}
+    made = clean.cleaned({"cells": [cell, short], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+    assert len(made["cells"][0]["source"]) < 200_000 and made["cells"][0]["source"].startswith("x = 1")
+    assert "characters more" in made["cells"][0]["source"] and made["cells"][1]["source"] == "y = 2"
