@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         "--every", type=int, default=1, metavar="N", help="of trained exercises try each N-th mutant only"
     )
     mutate.add_argument("--workers", type=int, help="mutants tried at a time (default: the number of cores)")
-    mutate.add_argument("--markdown", type=Path, metavar="FILE", help="write the table of the results page here, too")
+    mutate.add_argument("--markdown", type=Path, metavar="FILE", help="put the scores into this results page, too")
     mutate.add_argument("--course", type=Path, default=Path(), help="the course's folder (default: this one)")
     mutate.set_defaults(run=_mutate)
 
@@ -123,6 +123,9 @@ def _release(args: argparse.Namespace) -> int:
 def _mutate(args: argparse.Namespace) -> int:
     from dlcourse.check import mutation_score as mutation
 
+    if args.markdown and args.every > 1:
+        print("dlcourse: the results page counts all mutants: leave out --every or --markdown", file=sys.stderr)
+        return 1
     try:
         made = mutation.scores(
             args.course, args.assignment, exercises=args.exercise, every=args.every, workers=args.workers
@@ -132,9 +135,8 @@ def _mutate(args: argparse.Namespace) -> int:
         return 1
     print(mutation.text(made))
     if args.markdown:
-        args.markdown.write_text(
-            mutation.markdown(made, f"dlcourse mutate --markdown {args.markdown}"), encoding="utf-8"
-        )
+        page = args.markdown.read_text(encoding="utf-8") if args.markdown.exists() else ""
+        args.markdown.write_text(mutation.markdown(made, page), encoding="utf-8")
     return 0 if all(score.enough for score in made) else 1
 
 

@@ -8,7 +8,9 @@ reason; each exercise is to kill at least 97% of the others.
 
 from __future__ import annotations
 
+import builtins
 import contextlib
+import functools
 import io
 import json
 import multiprocessing
@@ -17,7 +19,7 @@ import resource
 import signal
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing import connection
 from pathlib import Path
@@ -27,8 +29,9 @@ from tqdm import tqdm
 
 from dlcourse.check.judge import judge
 from dlcourse.check.mutate import Mutant, mutants
-from dlcourse.check.probe import probe
+from dlcourse.check.probe import Outcome, probe
 from dlcourse.exercises import ASSIGNMENTS, PUBLIC_SEED, assignment, get
+from dlcourse.exercises.spec import Call, Case
 
 GOAL = 0.97
 EQUIVALENT = Path("tests/exercises/equivalent_mutants.yml")
@@ -41,7 +44,7 @@ class MutationError(ValueError):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one answer: ``killed_by`` is the case that failed, ``""`` for a survivor; CPU ``seconds``."""
+    """What became of one answer: the case that failed, ``""`` for a survivor, and the answer's CPU time."""
 
     killed_by: str
     seconds: float = 0.0
@@ -119,16 +122,34 @@ def answer_of(names: dict[str, Any], source: str, exercise_name: str) -> Any:
 
 def verdict(id: str, names: dict[str, Any], source: str) -> Verdict:
     """Judge an answer case by case until one fails."""
-    exercise, start = get(id), time.process_time()
+    exercise, seconds = get(id), 0.0
     names = {key: value for key, value in names.items() if key != exercise.name}
     try:
         answer = answer_of(names, source, exercise.name)
     except Exception as error:
         return Verdict(f"the cell: {type(error).__name__}")
-    for case in exercise.make_cases(PUBLIC_SEED):
-        if not judge(exercise, [case], [probe(answer, case.calls)]).passed:
-            return Verdict(case.name)
-    return Verdict("", time.process_time() - start)
+    cases, remembered = _public_cases(id)
+    for case in cases:
+        start = time.process_time()
+        outcome = probe(answer, case.calls)
+        seconds += time.process_time() - start
+        if not judge(exercise, [case], [outcome], probe=remembered).passed:
+            return Verdict(case.name, seconds)
+    return Verdict("", seconds)
+
+
+@functools.lru_cache(maxsize=4)
+def _public_cases(id: str) -> tuple[list[Case], Callable[[Any, Sequence[Call]], Outcome]]:
+    """The public cases, and a ``probe`` for the reference and the known mistakes that tries each of them once."""
+    found: dict[tuple[int, int], Outcome] = {}
+
+    def remembered(answer: Any, calls: Sequence[Call]) -> Outcome:
+        key = builtins.id(answer), builtins.id(calls)
+        if key not in found:
+            found[key] = probe(answer, calls)
+        return found[key]
+
+    return get(id).make_cases(PUBLIC_SEED), remembered
 
 
 @dataclass(frozen=True)
@@ -161,6 +182,7 @@ def _work(pipe: connection.Connection, cells: dict[str, list[tuple[str, str]]]) 
                 for _, source in cells[task.assignment]:
                     exec(compile(source, "<solution>", "exec"), made)
                 names[task.assignment] = made
+            _public_cases(task.exercise)  # made beforehand: they may import much
             signal.setitimer(signal.ITIMER_PROF, task.limit)  # its signal ends the process, wherever that is
             found = verdict(task.exercise, names[task.assignment], task.source)
             signal.setitimer(signal.ITIMER_PROF, 0)
@@ -329,25 +351,15 @@ def _use_one_thread() -> None:
 _COLUMNS = ("exercise", "mutants", "right answers too", "killed", "score")
 
 
-def _rows(scores: Sequence[Score]) -> list[tuple[str, ...]]:
-    survivors = tuple(mutant for s in scores for mutant in s.survivors)
-    total = Score("all", sum(s.tried for s in scores), sum(s.equivalent for s in scores), survivors)
-    return [
-        (s.exercise, str(s.tried), str(s.equivalent), str(s.killed), f"{s.share:.1%}")
-        for s in (*scores, *([total] if len(scores) > 1 else []))
-    ]
+def _row(score: Score) -> tuple[str, ...]:
+    return score.exercise, str(score.tried), str(score.equivalent), str(score.killed), f"{score.share:.1%}"
 
 
 def text(scores: Sequence[Score]) -> str:
     """For a terminal: a row an exercise, then the survivors as they differ from the solution."""
-    rows = [_COLUMNS, *_rows(scores)]
+    rows = [_COLUMNS, *map(_row, scores)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
-    lines = [
-        "  ".join(
-            cell.ljust(w) if i == 0 else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+    lines = ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows]
     for score in scores:
         for mutant in score.survivors:
             lines += ["", f"{score.exercise} does not notice ({mutant.operator}):"]
@@ -357,20 +369,40 @@ def text(scores: Sequence[Score]) -> str:
     return "\n".join(lines)
 
 
-def markdown(scores: Sequence[Score], command: str) -> str:
-    """For the book's results page: the table, the survivors, and the command that made them."""
+def survivor_line(id: str, mutant: Mutant) -> str:
+    """How the results page names a survivor."""
+    return f"- `{id}`: `{mutant.before}` became `{mutant.after}`"
+
+
+def page_rows(page: str) -> dict[str, tuple[int, int, int]]:
+    """The table of the results page: exercise -> mutants, right answers too, killed."""
+    cells = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("| `")]
+    return {name.strip().strip("`"): (int(a), int(b), int(c)) for name, a, b, c, _ in cells}
+
+
+def markdown(scores: Sequence[Score], page: str = "") -> str:
+    """For the book's results page: the table and the survivors. Exercises that were not tried stay as on ``page``."""
+    tried = {s.exercise: s for s in scores}
+    old, known = page_rows(page), [e.id for name in ASSIGNMENTS for e in assignment(name)]
+    numbers = {**old, **{id: (s.tried, s.equivalent, s.killed) for id, s in tried.items()}}
+    total = tuple(sum(column) for column in zip(*(numbers[id] for id in known if id in numbers), strict=True))
     lines = ["| " + " | ".join(_COLUMNS) + " |", "|---|" + "---:|" * (len(_COLUMNS) - 1)]
-    lines += [
-        "| " + " | ".join((f"`{row[0]}`" if row[0] != "all" else "all", *row[1:])) + " |" for row in _rows(scores)
-    ]
-    left = [(s.exercise, mutant) for s in scores for mutant in s.survivors]
+    for name, (n, same, killed) in [*((f"`{id}`", numbers[id]) for id in known if id in numbers), ("all", total)]:
+        lines.append(f"| {name} | {n} | {same} | {killed} | {killed / max(n - same, 1):.1%} |")
+    kept = [line for line in page.splitlines() if line.startswith("- `")]
+    left: list[str] = []
+    for id in known:
+        if id in tried:
+            left += [survivor_line(id, mutant) for mutant in tried[id].survivors]
+        else:
+            left += [line for line in kept if line.startswith(f"- `{id}`:")]
     if left:
-        lines += ["", "Not noticed:", ""]
-        lines += [f"- `{id}`: `{m.before}` became `{m.after}`" for id, m in left]
+        lines += ["", "Not noticed:", "", *left]
     lines += [
         "",
-        f"Made by `{command}`, with the public cases alone. *Right answers too* are the mutants that compute the "
-        f"same, or whose change the question leaves to the student; `{EQUIVALENT}` names each with the reason. "
-        f"The score is the killed share of the others; goal: {GOAL:.0%} for every exercise.",
+        "Made by `dlcourse mutate --markdown book/results/mutation.md`, with the public cases alone. *Right answers "
+        "too* are the mutants that compute the same, or whose change the question leaves to the student; "
+        f"`{EQUIVALENT}` names each with the reason. The score is the killed share of the others; goal: {GOAL:.0%} "
+        "for every exercise.",
     ]
     return "\n".join(lines) + "\n"
