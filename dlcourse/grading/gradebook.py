@@ -195,14 +195,14 @@ def record(
     """
     scores = _scores(of, result)
     with _transaction(gradebook) as session:
-        submission, notebook = _submission(session, of, student)
-        grades = [
+        submission, grades = _submission(session, of, student)
+        changes = [
             {"which": id, "auto_score": scores[name], "needs_manual_grade": scores[name] is None or manual is not None}
-            for name, (id, manual) in _grades_of(session, notebook).items()
+            for name, (id, manual) in grades.items()
             if name in scores
         ]
-        if grades:
-            session.execute(_SET_GRADE, grades)
+        if changes:
+            session.execute(_SET_GRADE, changes)
         row = {"digest": digest, "files": files}
         row["result"] = dumped(Row.of(result).to_json() | {"scores": scores})
         known = session.execute(update(_results).where(_results.c.submission_id == submission).values(row))
@@ -214,7 +214,7 @@ def recorded(gradebook: Gradebook, of: Assignment, student: str) -> Recorded | N
     """What was recorded for this student; None if nothing was, or if the gradebook says something else by now."""
     session = gradebook.db
     found = session.execute(
-        select(_results, _sent_notebooks.c.id.label("notebook"))
+        select(_results, _notebooks.c.id.label("notebook"), _sent_notebooks.c.id.label("sent_notebook"))
         .join(_sent, _sent.c.id == _results.c.submission_id)
         .join(api.Assignment, api.Assignment.id == _sent.c.assignment_id)
         .join(_sent_notebooks, _sent_notebooks.c.assignment_id == _sent.c.id)
@@ -223,8 +223,11 @@ def recorded(gradebook: Gradebook, of: Assignment, student: str) -> Recorded | N
     ).first()
     scores = {}
     if found is not None:
-        now = select(_cells.c.name, _grades.c.auto_score).join(_cells, _cells.c.id == _grades.c.cell_id)
-        scores = dict(session.execute(now.where(_grades.c.notebook_id == found.notebook)).all())
+        # An outer join begins at the cells, which are few; an inner one may begin at all grades of all students.
+        here = (_grades.c.cell_id == _cells.c.id) & (_grades.c.notebook_id == found.sent_notebook)
+        now = select(_cells.c.name, _grades.c.auto_score, _grades.c.id).outerjoin(_grades, here)
+        rows = session.execute(now.where(_cells.c.notebook_id == found.notebook)).all()
+        scores = {name: auto for name, auto, grade in rows if grade is not None}
     session.rollback()  # nothing was written; the next step starts afresh
     try:
         data = json.loads(found.result) if found is not None else None
@@ -269,8 +272,9 @@ _SET_GRADE = (
 )
 
 
-def _submission(session: Session, of: Assignment, student: str) -> tuple[str, str]:
-    """The ids of a student's submission and of its notebook, as ``Gradebook.update_or_create_submission`` makes them.
+def _submission(session: Session, of: Assignment, student: str) -> tuple[str, dict[str, tuple[str, float | None]]]:
+    """A student's submission, as ``Gradebook.update_or_create_submission`` makes it, and its notebook's grades: for
+    each cell's name the id of the grade and what a person gave.
 
     That method takes some forty statements; this one takes three for a student who has handed in before. Cells that
     were added to the assignment later are added here.
@@ -287,7 +291,7 @@ def _submission(session: Session, of: Assignment, student: str) -> tuple[str, st
         )
         .where(api.Assignment.name == of.name)
     ).all()
-    submission, mine = None, ""
+    submission, grades = None, {}
     for notebook, name, assignment, sent, sent_notebook in found:
         submission = submission or sent
         if submission is None:
@@ -297,30 +301,35 @@ def _submission(session: Session, of: Assignment, student: str) -> tuple[str, st
             sent_notebook = api.new_uuid()
             row = {"id": sent_notebook, "assignment_id": submission, "notebook_id": notebook}
             session.execute(insert(_sent_notebooks), row)
-        _add_cells(session, notebook, sent_notebook)
+        here = _grades_of(session, notebook, sent_notebook)
         if name == of.notebook_name:
-            mine = sent_notebook
-    return submission, mine
+            grades = here
+    return submission, grades
 
 
-def _add_cells(session: Session, notebook: str, sent_notebook: str) -> None:
-    """A grade or a comment, or both, for each cell that has none yet."""
+def _grades_of(session: Session, notebook: str, sent_notebook: str) -> dict[str, tuple[str, float | None]]:
+    """The grades of a notebook that was handed in; a grade or a comment is made for each cell that has none yet."""
+    # Through the cells: nbgrader keeps an index of cell and notebook, and none of notebooks alone.
     cells = session.execute(
-        select(_cells.c.id, _cells.c.type, _grades.c.id, _comments.c.id)
+        select(_cells.c.id, _cells.c.name, _cells.c.type, _grades.c.id, _grades.c.manual_score, _comments.c.id)
         .outerjoin(_grades, (_grades.c.cell_id == _cells.c.id) & (_grades.c.notebook_id == sent_notebook))
         .outerjoin(_comments, (_comments.c.cell_id == _cells.c.id) & (_comments.c.notebook_id == sent_notebook))
         .where(_cells.c.notebook_id == notebook)
     ).all()
-    grades = [cell for cell, kind, grade, _ in cells if grade is None and kind in ("GradeCell", "TaskCell")]
-    comments = [cell for cell, kind, _, comment in cells if comment is None and kind in ("SolutionCell", "TaskCell")]
-    for table, missing in ((_grades, grades), (_comments, comments)):
-        if missing:
-            session.execute(insert(table), [{"cell_id": cell, "notebook_id": sent_notebook} for cell in missing])
-
-
-def _grades_of(session: Session, notebook: str) -> dict[str, tuple[str, float | None]]:
-    rows = select(_cells.c.name, _grades.c.id, _grades.c.manual_score).join(_cells, _cells.c.id == _grades.c.cell_id)
-    return {name: (id, manual) for name, id, manual in session.execute(rows.where(_grades.c.notebook_id == notebook))}
+    found: dict[str, tuple[str, float | None]] = {}
+    missing: dict[Table, list[dict[str, str]]] = {_grades: [], _comments: []}
+    for cell, name, kind, grade, manual, comment in cells:
+        made = {"id": api.new_uuid(), "cell_id": cell, "notebook_id": sent_notebook}
+        if kind in ("GradeCell", "TaskCell"):
+            if grade is None:
+                missing[_grades].append(made)
+            found[name] = (grade or made["id"], manual)
+        if kind in ("SolutionCell", "TaskCell") and comment is None:
+            missing[_comments].append(made | {"id": api.new_uuid()})
+    for table, rows in missing.items():
+        if rows:
+            session.execute(insert(table), rows)
+    return found
 
 
 @contextlib.contextmanager

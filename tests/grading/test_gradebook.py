@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import json
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -177,6 +180,28 @@ def test_recording_takes_few_statements(book, assignment):
     event.listen(book.engine, "before_cursor_execute", lambda *_: counted.append(1))
     gradebook.record(book, assignment, "ada", result())
     assert len(counted) <= 7
+
+
+def test_recording_does_not_slow_down_with_the_number_of_students(tmp_path, assignment, sqlite_template):
+    """No statement looks through a table that grows with them."""
+    url = f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'gradebook.db')}"
+    statements = []
+    with gradebook.opened(url, tmp_path) as book:
+        gradebook.prepare(book, assignment)
+        gradebook.record(book, assignment, "ada", result())
+        event.listen(book.engine, "before_cursor_execute", lambda *given: statements.append(given[2:4]))
+        for student in ("ada", "bob"):
+            gradebook.record(book, assignment, student, result())
+            gradebook.recorded(book, assignment, student)
+            gradebook.forget(book, assignment, student)
+    grow = {"student", "submitted_assignment", "submitted_notebook", "grade", "comment", "dlcourse_result"}
+    scanned = set()
+    with contextlib.closing(sqlite3.connect(tmp_path / "gradebook.db")) as database:
+        for statement, parameters in statements:
+            one = parameters[0] if isinstance(parameters, list) else parameters
+            for *_, step in database.execute(f"EXPLAIN QUERY PLAN {statement}", one):
+                scanned |= {table for table in grow if re.match(rf"SCAN {table}\b", step)}
+    assert len(statements) > 15 and not scanned
 
 
 def test_one_grader_at_a_time(url, tmp_path):
