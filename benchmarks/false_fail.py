@@ -11,10 +11,12 @@ them fails.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import os
 import re
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -38,15 +40,22 @@ def count(part: tuple[str, range]) -> Tally:
     return tally(get(part[0]), part[1])
 
 
-def measure(ids: list[str], seeds: int, jobs: int) -> dict[str, Tally]:
-    """The tally of each exercise under the seeds 0 ... seeds - 1."""
-    parts = [(id, range(first, min(first + PART, seeds))) for id in ids for first in range(0, seeds, PART)]
-    with ProcessPoolExecutor(jobs) as pool:
-        counted = tqdm(pool.map(count, parts), total=len(parts), unit="part", disable=None)
-        found: dict[str, list[Tally]] = {}
-        for (id, _), one in zip(parts, counted, strict=True):
-            found.setdefault(id, []).append(one)
-    return {id: functools.reduce(Tally.merged, some) for id, some in found.items()}
+def measure(ids: list[str], seeds: int, jobs: int) -> Iterator[tuple[str, Tally]]:
+    """Each exercise's tally under the seeds 0 ... seeds - 1, one after the other."""
+    parts = [range(first, min(first + PART, seeds)) for first in range(0, seeds, PART)]
+    with ProcessPoolExecutor(jobs) if jobs > 1 else contextlib.nullcontext() as pool, progress(ids, parts) as bar:
+        for id in ids:
+            bar.set_description(id)
+            counted = (pool.map if pool else map)(count, [(id, part) for part in parts])
+            found = []
+            for one in counted:
+                found.append(one)
+                bar.update()
+            yield id, functools.reduce(Tally.merged, found)
+
+
+def progress(ids: list[str], parts: list[range]) -> tqdm:
+    return tqdm(total=len(ids) * len(parts), unit="part", disable=None)
 
 
 def score(value: float) -> str:
@@ -82,15 +91,12 @@ def chance(found: Tally, cases: int) -> str:
     return f"| `{found.exercise.id}` | {stated.rate:.0e} | {said} |"
 
 
-def rows(found: dict[str, Tally]) -> tuple[dict[str, str], dict[str, str]]:
+def rows(found: Tally) -> tuple[dict[str, str], dict[str, str]]:
     """Exercise -> its row in the first table, and in the second if chance has a say."""
-    first, second = {}, {}
-    for id, one in found.items():
-        answers = len(right_answers(one.exercise))
-        first[id] = f"| `{id}` | {answers} | {one.gradings:,} | {len(one.failures)} | {nearest(one)} |"
-        if isinstance(one.exercise.compare, Holds | AtLeast):
-            second[id] = chance(one, len(one.exercise.make_cases(0)))
-    return first, second
+    id, answers = found.exercise.id, len(right_answers(found.exercise))
+    first = {id: f"| `{id}` | {answers} | {found.gradings:,} | {len(found.failures)} | {nearest(found)} |"}
+    chances = isinstance(found.exercise.compare, Holds | AtLeast)
+    return first, {id: chance(found, len(found.exercise.make_cases(0)))} if chances else {}
 
 
 def rows_of(page: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -137,17 +143,19 @@ def main() -> int:
     parser.add_argument("--write", type=Path, metavar="PATH", help="write the tables to this markdown file")
     arguments = parser.parse_args()
     ids = [get(id).id for id in arguments.exercise or [exercise.id for exercise in CHECKED]]
-    found = measure(ids, arguments.seeds, arguments.jobs)
-    first, second = rows(found)
-    if arguments.write and arguments.exercise and arguments.write.is_file():
-        kept = rows_of(arguments.write.read_text(encoding="utf-8"))
-        first, second = {**kept[0], **first}, {**{id: row for id, row in kept[1].items() if id not in first}, **second}
-    text = tables(first, second)
-    print(text, end="")
-    if arguments.write:
-        arguments.write.parent.mkdir(parents=True, exist_ok=True)
-        arguments.write.write_text(text, encoding="utf-8")
-    failures = [failure for one in found.values() for failure in one.failures]
+    page, kept, failures = arguments.write, ({}, {}), []
+    if page and arguments.exercise and page.is_file():
+        kept = rows_of(page.read_text(encoding="utf-8"))
+    for id, found in measure(ids, arguments.seeds, arguments.jobs):
+        for table, row in zip(kept, rows(found), strict=True):
+            table.pop(id, None)
+            table.update(row)
+        failures += found.failures
+        if page:
+            # After each exercise: a long run that is stopped can go on with those that are missing.
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.write_text(tables(*kept), encoding="utf-8")
+    print(tables(*kept), end="")
     print("\n".join(failures), file=sys.stderr)
     return int(bool(failures))
 

@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
+LONG = 2000  # numbers; longer arrays stay arrays, as reading them one by one takes long
+
 # --- Forms of results ---------------------------------------------------------------------------------------------
 
 
@@ -66,9 +68,13 @@ def _read_only(a: np.ndarray) -> np.ndarray:
     return a
 
 
+def _lists(a: np.ndarray) -> Any:
+    return a.tolist() if a.size <= LONG else a
+
+
 def _tuples(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        value = value.tolist()
+        value = _lists(value)
     return tuple(map(_tuples, value)) if isinstance(value, list) else value
 
 
@@ -93,7 +99,7 @@ FORMS: dict[str, Callable[[Any], Any]] = {
     "read-only": _leaves(_read_only),
     "matrix": _leaves(lambda a: a.view(np.matrix) if a.ndim == 2 else a),
     "masked array": _leaves(lambda a: np.ma.masked_array(a, mask=np.zeros(a.shape, bool))),
-    "lists": _leaves(lambda a: a.tolist()),
+    "lists": _leaves(_lists),
     "tuples": _tuples,
     "tuple of results": lambda value: tuple(value) if isinstance(value, list) else value,
     "named tuple": _named,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -125,10 +126,14 @@ class Tally:
         )
 
 
-def tally(exercise: Exercise, seeds: Iterable[int]) -> Tally:
-    """All right answers of an exercise under every seed."""
+def tally(exercise: Exercise, seeds: Iterable[int], seconds: float = float("inf"), least: int = 0) -> Tally:
+    """All right answers of an exercise under every seed; of more than ``least``, those that fit into ``seconds`` of
+    processor time."""
     counted, listed = Tally(exercise), right_answers(exercise)
-    for seed in seeds:
+    start = time.process_time()
+    for number, seed in enumerate(seeds):
+        if number >= least and time.process_time() - start > seconds:
+            break
         round = Round(exercise, seed)
         for name, answer in listed.items():
             counted.add(round, name, round.outcomes(answer))
