@@ -69,7 +69,7 @@ def sgd_step(
     ValueError
         Shapes differ, a dtype is not a float, or a setting is out of range.
 
-    Sources: Robbins and Monro (1951); Polyak (1964); Nesterov (1983), in the form of Sutskever et al., ICML 2013.
+    Source: Robbins and Monro (1951); Polyak (1964); Nesterov (1983), in the form of Sutskever et al., ICML 2013.
     """
     p, g = _pair(p, g)
     _setting("lr", lr, 0), _setting("weight_decay", weight_decay, 0), _setting("momentum", momentum, 0, 1)
@@ -130,7 +130,7 @@ def rmsprop_step(
     in place of its size. Arguments, result and errors as :func:`sgd_step`; ``alpha`` is at least 0, below 1. The memory
     holds ``s``, and ``v`` and ``m`` where they are used.
 
-    Sources: Tieleman and Hinton, lecture 6.5 of Neural Networks for Machine Learning (2012); centred, Graves,
+    Source: Tieleman and Hinton, lecture 6.5 of Neural Networks for Machine Learning (2012); centred, Graves,
     arXiv:1308.0850 (2013).
     """
     p, g = _pair(p, g)

@@ -58,7 +58,10 @@ _MARKUP = re.compile(r"<[A-Za-z/!?]")
 _STYLE = re.compile(r"<style\b.*?</style\s*>", re.IGNORECASE | re.DOTALL)
 # Bounds on what the sanitiser, whose time may grow with the square of its input, is given: beyond them markup is
 # shown as text.
-_PIECE, _NOTEBOOK, _SOURCE = 20_000, 200_000, 100_000
+_PIECE, _NOTEBOOK = 20_000, 200_000
+# Of a cell's text, of all cells' together, and of a run of blanks in it.
+_SOURCE, _SOURCES, _BLANK = 20_000, 400_000, 200
+_BLANKS = re.compile(rf"\s{{{_BLANK},}}")
 _FONT = re.compile(r"@font-face\s*\{[^}]*\}")
 _PICTURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 _FORMGRADER = Path(nbgrader.server_extensions.formgrader.__file__).parent
@@ -79,7 +82,7 @@ def cleaned(notebook: dict[str, Any]) -> dict[str, Any]:
 
     Text that holds no markup stays as it was written.
     """
-    left = _NOTEBOOK
+    left, room = _NOTEBOOK, _SOURCES
 
     def clean(text: str) -> str:
         nonlocal left
@@ -91,7 +94,8 @@ def cleaned(notebook: dict[str, Any]) -> dict[str, Any]:
     cells = []
     for cell in notebook["cells"]:
         made = {key: value for key, value in cell.items() if key != "attachments"}
-        made["source"] = _cut(made["source"])
+        made["source"] = _cut(made["source"], min(_SOURCE, max(room, 0)))
+        room -= len(made["source"])
         if made["cell_type"] == "code":
             outputs = (_output(output, clean) for output in made.get("outputs", ()))
             made["outputs"] = [output for output in outputs if output]
@@ -101,10 +105,11 @@ def cleaned(notebook: dict[str, Any]) -> dict[str, Any]:
     return notebook | {"cells": cells}
 
 
-def _cut(source: str) -> str:
-    """A cell's text as far as anyone would read it: what draws a page takes hours for millions of blank lines."""
-    more = len(source) - _SOURCE
-    return source if more <= 0 else f"{source[:_SOURCE]}\n\n# ... and {more:,} characters more, in the file handed in"
+def _cut(source: str, most: int) -> str:
+    """A cell's text as far as anyone would read it: highlighting code takes the square of its length, at worst."""
+    source = _BLANKS.sub(lambda found: found[0][:_BLANK], source)
+    more = len(source) - most
+    return source if more <= 0 else f"{source[:most]}\n\n# ... and {more:,} characters more, in the file handed in"
 
 
 def markdown2html(source: str) -> str:
