@@ -34,7 +34,7 @@ MODES = ("fan_in", "fan_out", "fan_avg")
 def fans(shape: Sequence[int]) -> tuple[int, int]:
     """How many inputs a unit adds up, and how many units an input reaches: (fan_in, fan_out).
 
-    (D, M) -> (D, M); a convolution's (K, C, *kernel) -> (C · kernel's size, K · kernel's size).
+    (D, M) -> (D, M); a convolution's (K, C, kernel...) -> (C · kernel's size, K · kernel's size).
 
     Raises
     ------
