@@ -19,6 +19,7 @@ _SUBMODULES = (
     "init",
     "losses",
     "mlp",
+    "neuron",
     "optim",
     "plot",
     "show",

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+import dlcourse
+
 PACKAGE = Path(__file__).resolve().parent.parent / "dlcourse"
 FLOORS = ("exercises", "check", "grading")
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
@@ -38,3 +40,8 @@ def test_a_module_imports_no_floor_above_its_own(path):
     own = floor(path.relative_to(PACKAGE).with_suffix("").parts)
     above = {".".join(parts) for parts in imported(path) if floor(parts) > own}
     assert not above
+
+
+def test_every_topic_is_an_attribute_of_the_package():
+    topics = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "arrays", "cli"}
+    assert topics <= set(dlcourse.__all__)
