@@ -14,6 +14,7 @@ import platform
 import resource
 import socket
 import struct
+import sys
 from pathlib import Path
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -61,10 +62,19 @@ def new_namespaces() -> None:
 
 
 def private_mounts(disk: int) -> None:
-    """A /proc of these processes only, an empty /tmp and /dev/shm of ``disk`` bytes each, terminals of its own."""
+    """A /proc of these processes only, an empty /tmp and /dev/shm of ``disk`` bytes each, terminals of its own.
+
+    A Python that is installed below /tmp stays where it is, read-only as before.
+    """
     _mount("none", "/", None, _REC | _PRIVATE)
     _mount("proc", "/proc", "proc", _NOSUID | _NODEV | _NOEXEC)
+    below = sorted({path for path in (sys.prefix, sys.base_prefix) if path.startswith("/tmp/")})
+    kept = {path: os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC) for path in below}
     _mount("tmpfs", "/tmp", "tmpfs", _NOSUID | _NODEV, f"size={disk},nr_inodes=100k,mode=1777")
+    for path, folder in kept.items():
+        os.makedirs(path, exist_ok=True)
+        _mount(f"/proc/self/fd/{folder}", path, None, _BIND | _REC)
+        os.close(folder)
     _mount("tmpfs", "/dev/shm", "tmpfs", _NOSUID | _NODEV | _NOEXEC, f"size={disk},nr_inodes=10k,mode=1777")
     _mount("devpts", "/dev/pts", "devpts", _NOSUID | _NOEXEC, "newinstance,ptmxmode=0666,mode=620")
     name = b"sandbox"

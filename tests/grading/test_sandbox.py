@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import nbformat
 import psutil
@@ -12,6 +15,7 @@ import pytest
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from nbclient import NotebookClient
 
+import dlcourse
 from dlcourse.grading import sandbox, view, warm
 from dlcourse.grading.limits import CRASHED, MEMORY, TIME, Limits
 from dlcourse.grading.session import Session, SessionLost
@@ -253,3 +257,25 @@ def test_a_group_bounds_processes_at_once():
         except SessionLost as lost:
             words = lost.verdict
         assert "BlockingIOError" in words or words == "process limit"
+
+
+def test_a_python_below_tmp_stays_where_it_is():
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", f"{folder}/python"], check=True)
+        Path(folder, "secret").write_text("another student's")
+        library = str(Path(dlcourse.__file__).parent.parent)
+        program = (
+            "import os, sys\nfrom dlcourse.grading import isolate\nisolate.new_namespaces()\n"
+            "if child := os.fork():\n    sys.exit(os.waitpid(child, 0)[1])\n"
+            f"isolate.private_mounts(1 << 20)\nprint(os.listdir({folder!r}), os.path.exists(sys.prefix + '/lib'))\n"
+            "try:\n    open(sys.prefix + '/new', 'w')\nexcept OSError:\n    print('read-only')\n"
+        )
+        command = sandbox.bwrap_command(
+            [f"{folder}/python/bin/python", "-c", program],
+            read_only={folder: folder, library: library},
+            env=sandbox.environment(library),
+            disk=1 << 20,
+            walls=True,
+        )
+        done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout == "['python'] True\nread-only\n", done.stderr
