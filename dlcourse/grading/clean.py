@@ -107,9 +107,9 @@ def cleaned(notebook: dict[str, Any]) -> dict[str, Any]:
 
 def _cut(source: str, most: int) -> str:
     """A cell's text as far as anyone would read it: highlighting code takes the square of its length, at worst."""
-    source = _BLANKS.sub(lambda found: found[0][:_BLANK], source)
-    more = len(source) - most
-    return source if more <= 0 else f"{source[:most]}\n\n# ... and {more:,} characters more, in the file handed in"
+    shown = _BLANKS.sub(lambda found: found[0][:_BLANK], source)[:most]
+    more = len(source) - len(shown)
+    return f"{shown}\n\n# ... and {more:,} characters more, in the file handed in" if more else source
 
 
 def markdown2html(source: str) -> str:
