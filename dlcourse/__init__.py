@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _SUBMODULES = (
     "activations",
     "approximation",
+    "augment",
     "autodiff",
     "check",
     "conv",
@@ -21,8 +22,10 @@ _SUBMODULES = (
     "losses",
     "mlp",
     "neuron",
+    "norm",
     "optim",
     "plot",
+    "regularization",
     "show",
     "train",
 )
