@@ -16,6 +16,7 @@ ASSIGNMENTS = {
     "03_autodiff": "autodiff",
     "04_activations_losses": "activations",
     "05_optimisers": "optim",
+    "06_approximation": "approximation",
     "07_initialisation": "init",
     "08_convolution": "conv",
 }
