@@ -38,7 +38,7 @@ class Link:
     def __init__(self, connection: socket.socket):
         self.connection, self.owner, self.lock = connection, os.getpid(), threading.RLock()
         self.streams: list[Stream] = []
-        self.prompt = _PROMPT  # explicit flushes of this cell that are still obeyed at once
+        self.prompt = _PROMPT  # writes and flushes of this cell that are still sent at once
 
     def send(self, tag: bytes, number: int, body: bytes) -> None:
         # Two processes at one socket would cut into each other's messages.
@@ -93,12 +93,11 @@ class Stream(io.TextIOBase):
         with self.link.lock:
             self.held.append(text)
             self.size += len(text)
-            if self._due():
-                self.send()
+        self.flush()
         return len(text)
 
     def flush(self) -> None:
-        """Send what is held: at once the first times in a cell, then not too often."""
+        """Send what is held: at once the first times in a cell, so that it outlives a limit, then not too often."""
         if self.link.prompt > 0 or self._due():
             self.link.prompt -= 1
             self.send()

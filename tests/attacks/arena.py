@@ -32,7 +32,7 @@ from dlcourse.exercises import assignment as exercises_of
 from .case import KEPT, ROOT, Attack, grade_id, own, solution, template
 
 CANARY = "canary"  # every planted secret begins with this word
-SECONDS = {"cell": 15, "cpu": 4, "total": 30}
+SECONDS = {"cell": 8, "cpu": 4, "total": 16}
 HONEST = ("ada", "mary", "zoe")
 ENTRIES = ("dlcourse", "nbgrader")
 _HEADLINE = re.compile(r"^[✓✗] ([\w.]+): (\d+) of \d+ points?(?:, \d+ of \d+ cases? right)?(?:, (.*))?$", re.MULTILINE)
@@ -319,9 +319,12 @@ class Listener:
     def _receive(self, datagrams: socket.socket) -> None:
         while True:
             try:
-                self.heard.append(f"a datagram from {datagrams.recvfrom(100)[1]!r}")
+                address = datagrams.recvfrom(100)[1]
             except OSError:
                 return
+            if address is None:  # nobody's: the socket was shut down
+                return
+            self.heard.append(f"a datagram from {address!r}")
 
     def close(self) -> None:
         for each in self.sockets:

@@ -149,7 +149,8 @@ def test_limits_are_verdicts_with_names():
 
 def test_what_was_shown_before_the_limit_is_kept():
     quick = Limits(cell_seconds=1)
-    assert lost("print('begun', flush=True)\nimport time; time.sleep(60)", quick).run.outputs[0]["text"] == "begun\n"
+    code = "print('one')\nprint('two')\nimport ctypes; ctypes.PyDLL(None).sleep(60)"  # nothing else can run meanwhile
+    assert lost("print('a cell before')\n" + code, quick).run.outputs[0]["text"] == "a cell before\none\ntwo\n"
 
 
 def test_many_flushed_lines_are_few_messages():

@@ -1,6 +1,6 @@
 """Memory without end, in one process, in the largest pages that there are.
 
-mlp.linear_backward: memory limit
+mlp.linear_backward: memory limit | time limit
 """
 # %% answer mlp.linear_backward
 import ctypes

@@ -7,13 +7,14 @@ absent: HELD
 import os
 import time
 
-children = []
+told, tell = os.pipe()
 for _ in range(30):
-    pid = os.fork()
-    if pid == 0:
+    if os.fork() == 0:
         block = bytearray(os.urandom(1 << 20) * 256)
+        os.write(tell, b"x")  # all of it is there
         time.sleep(60)
         os._exit(0)
-    children.append(pid)
-time.sleep(4)
-print("HELD by", sum(os.waitpid(pid, os.WNOHANG)[0] == 0 for pid in children) > 20)
+holding = 0
+while holding < 20:
+    holding += len(os.read(told, 1))
+print("HELD")

@@ -1,8 +1,8 @@
 """A thread that writes forged answers to every descriptor while the other exercises are tried.
 
-mlp.parameters: right | not written | crashed | wrong | time limit
-mlp.momentum: right | not written | crashed | wrong | time limit
-mlp.linear_backward: wrong | crashed | not written | time limit
+mlp.parameters: right | not written | crashed | wrong | time limit | output limit
+mlp.momentum: right | not written | crashed | wrong | time limit | output limit
+mlp.linear_backward: wrong | crashed | not written | time limit | output limit
 """
 # %% answer mlp.linear_backward
 import json
