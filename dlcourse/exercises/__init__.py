@@ -19,6 +19,7 @@ ASSIGNMENTS = {
     "06_approximation": "approximation",
     "07_initialisation": "init",
     "08_convolution": "conv",
+    "09_cnn": "cnn",
 }
 
 __all__ = ["ASSIGNMENTS", "PUBLIC_SEED", "Exercise", "assignment", "assignment_of", "get", "withheld"]

@@ -35,6 +35,22 @@ CONVOLUTION = (
     *(f"scipy.ndimage.{name}" for name in ("correlate", "convolve")),
     "scipy.ndimage._nd_image.correlate",
 )
+POOLING = (
+    *(
+        f"torch.nn.functional.{kind}_pool{d}d"
+        for kind in ("max", "avg", "adaptive_max", "adaptive_avg", "lp")
+        for d in (1, 2)
+    ),
+    *(f"torch.nn.functional.max_pool{d}d_with_indices" for d in (1, 2)),
+    *(
+        f"torch.{name}"
+        for name in ("max_pool1d", "max_pool2d", "avg_pool1d", "adaptive_avg_pool1d", "adaptive_max_pool1d")
+    ),
+    *(f"torch.ops.aten.{name}" for name in ("max_pool2d", "avg_pool2d", "adaptive_max_pool2d", "adaptive_avg_pool2d")),
+    *(f"torch.ops.aten.{name}" for name in ("max_pool2d_with_indices", "max_pool2d_with_indices_backward")),
+    *(f"torch.ops.aten.{name}" for name in ("avg_pool2d_backward", "_adaptive_avg_pool2d")),
+    *(f"scipy.ndimage.{name}" for name in ("maximum_filter", "uniform_filter", "grey_dilation")),
+)
 SIGMOID = (
     "dlcourse.neuron.activate",
     "dlcourse.activations.sigmoid_backward",
