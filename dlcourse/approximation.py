@@ -409,7 +409,7 @@ def random_features(rng: np.random.Generator, inputs: int, count: int) -> Callab
     return lambda x: np.maximum(np.asarray(x, dtype=np.float64) @ w + b, 0.0)
 
 
-def minimum_norm(features: np.ndarray, targets: np.ndarray, rcond: float = 1e-10) -> np.ndarray:
+def minimum_norm(features: np.ndarray, targets: np.ndarray, rcond: float = 1e-13) -> np.ndarray:
     """Of all weights that make \\|features w - targets\\|² least, the shortest: w = features⁺ targets.
 
     With more examples than features it is ordinary least squares; with fewer it fits every example and chooses. It
@@ -473,7 +473,7 @@ def descent(
     counts: Sequence[int],
     *,
     lam: float = 0.0,
-    rcond: float = 1e-10,
+    rcond: float = 1e-13,
 ) -> Descent:
     """Fit with the first ``count`` features, for each count: ``minimum_norm``, or ``ridge`` where lam is positive.
 
