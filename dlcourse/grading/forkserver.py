@@ -13,6 +13,7 @@ import io
 import json
 import os
 import random
+import signal
 import socket
 import sys
 import warnings
@@ -29,18 +30,22 @@ def main(control: int) -> None:
     settings = json.loads(requests.recv(1 << 16))
     forever(settings["withhold"])
     warm(settings["imports"])
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children that end are not waited for
     requests.send(b"ready")
     while True:
         data, descriptors, _, _ = socket.recv_fds(requests, 1 << 16, 1)
         if not data:
             os._exit(0)
-        if os.fork() == 0:
-            requests.close()
-            _child(socket.socket(fileno=descriptors[0]), json.loads(data))
-        os.close(descriptors[0])
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG) != (0, 0):
-                pass
+        asked, connection = json.loads(data), socket.socket(fileno=descriptors[0])
+        try:
+            if asked["isolate"]:
+                isolate.next_child_alone()
+            if os.fork() == 0:
+                requests.close()
+                _child(connection, asked)
+        except OSError as error:
+            _failed(connection, error)
+        connection.close()
 
 
 def warm(imports: list[str]) -> None:
@@ -78,8 +83,10 @@ def _draw(pyplot) -> None:
 def _child(connection: socket.socket, settings: dict) -> None:
     """The rest of a forked child's life; never returns."""
     try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         if settings["isolate"]:
-            _wall(settings["disk"])
+            isolate.new_namespaces()
+            isolate.private_mounts(settings["disk"])
         os.setsid()
         isolate.set_limits(settings["rlimits"])
         if settings["isolate"]:
@@ -88,24 +95,11 @@ def _child(connection: socket.socket, settings: dict) -> None:
         random.seed(0)  # Python seeds it anew in every fork
         agent.serve(connection)
     except BaseException as error:
-        with contextlib.suppress(BaseException):
-            connection.sendall(agent.wire.frame(agent.wire.FAILED, 0, str(error)[:500].encode()))
+        _failed(connection, error)
     finally:
         os._exit(1)
 
 
-def _wall(disk: int) -> None:
-    """Go on as a grandchild in namespaces of its own; its father is their first process, and the end of both is one."""
-    isolate.new_namespaces()
-    if first := os.fork():
-        os.closerange(0, 1 << 12)
-        os.waitpid(first, 0)
-        os._exit(0)
-    isolate.private_mounts(disk)
-    if child := os.fork():
-        os.closerange(0, 1 << 12)
-        isolate.drop_capabilities()
-        isolate.unreadable()
-        while os.wait()[0] != child:
-            pass
-        os._exit(0)
+def _failed(connection: socket.socket, error: BaseException) -> None:
+    with contextlib.suppress(BaseException):
+        connection.sendall(agent.wire.frame(agent.wire.FAILED, 0, str(error)[:500].encode()))

@@ -24,7 +24,7 @@ _NEWNS, _NEWCGROUP, _NEWUTS, _NEWIPC = 0x00020000, 0x02000000, 0x04000000, 0x080
 _NEWUSER, _NEWPID, _NEWNET = 0x10000000, 0x20000000, 0x40000000
 _NO_RANDOMIZE = 0x0040000
 _RDONLY, _NOSUID, _NODEV, _NOEXEC, _REMOUNT, _BIND, _REC, _PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 4, 24, 38, 47
+_PR_SET_PDEATHSIG, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 1, 24, 38, 47
 _CAPABILITY_VERSION_3, _LAST_CAPABILITY = 0x20080522, 40
 _JOIN_SESSION_KEYRING, _KEYCTL = 1, {"x86_64": 250, "aarch64": 219}
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1
@@ -47,15 +47,31 @@ def fix_addresses() -> bool:
     return not now & _NO_RANDOMIZE and _libc.personality(ctypes.c_ulong(now | _NO_RANDOMIZE)) == now
 
 
-def new_namespaces() -> None:
-    """Leave the parent's namespaces. The next fork is the first process of the new pid namespace.
+def next_child_alone() -> None:
+    """The next fork of this process is the first process of a new pid namespace, and with it all others there end.
 
     Raises
     ------
     OSError
         The system does not allow it.
     """
-    _call("unshare", _NEWNS | _NEWPID | _NEWNET | _NEWIPC | _NEWUTS | _NEWCGROUP)
+    own = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _call("setns", own, _NEWPID)  # a second namespace cannot be made before the first one is left
+    finally:
+        os.close(own)
+    _call("unshare", _NEWPID)
+
+
+def new_namespaces() -> None:
+    """Leave the parent's mounts, network, System V memory and host name.
+
+    Raises
+    ------
+    OSError
+        The system does not allow it.
+    """
+    _call("unshare", _NEWNS | _NEWNET | _NEWIPC | _NEWUTS | _NEWCGROUP)
     # Keys are no namespace's: without a keyring of its own, one submission could leave some for the next.
     if platform.machine() in _KEYCTL:
         _libc.syscall(_KEYCTL[platform.machine()], _JOIN_SESSION_KEYRING, None)
@@ -109,11 +125,6 @@ def drop_capabilities() -> None:
     _call("prctl", _PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     header = struct.pack("Ii", _CAPABILITY_VERSION_3, 0)
     _call("capset", header, bytes(24))
-
-
-def unreadable() -> None:
-    """No other process may trace this one or read its memory."""
-    _call("prctl", _PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def set_limits(limits: dict[str, int]) -> None:

@@ -171,8 +171,8 @@ class Child:
     ----------
     connection : the socket to it.
     pid : its number, as seen from here.
-    root : the process from which all others of this submission come: the first of its namespace, or itself.
-    handle : on the first process of its namespace, with which all of them end; -1 where it has none.
+    root : the process from which all others of this submission come: itself, or its own sandbox.
+    handle : on it as the first process of its namespace, with which all of them end; -1 where it has none.
     server : its warm parent, where that serves this child alone.
     """
 
@@ -240,8 +240,7 @@ def child(
     if walled and not _unisolated:
         try:
             connection, pid = _fork(made, devices, disk, rlimits, folder, seconds)
-            first = psutil.Process(pid).ppid()
-            return Child(connection, pid, first, os.pidfd_open(first))
+            return Child(connection, pid, pid, os.pidfd_open(pid))
         except Unisolated as error:
             _unisolated.append(str(error))
     if walled:

@@ -49,8 +49,6 @@ DENIED = {
     "write to the devices": "open('/dev/x', 'w')",
     "change the library": "open(__import__('dlcourse').__file__, 'a')",
     "set the kernel's switches": "open('/proc/sys/kernel/core_pattern', 'w').write('x')",
-    "read the first process's environment": "open('/proc/1/environ').read()",
-    "read its memory": "open('/proc/1/mem', 'rb')",
     "press the magic key": "open('/proc/sysrq-trigger', 'w')",
     "spare itself from the killer": "open('/proc/self/oom_score_adj', 'w').write('-1000')",
     "make a user namespace": "assert not __import__('ctypes').CDLL(None).unshare(0x10000000)",
@@ -61,7 +59,6 @@ DENIED = {
     "reach the network": "__import__('socket').create_connection(('1.1.1.1', 53), 1)",
     "look up a name": "__import__('socket').gethostbyname('example.org')",
     "read accounts": "open('/etc/passwd')",
-    "trace the first process": "assert not __import__('ctypes').CDLL(None).ptrace(16, 1, 0, 0)",
 }
 
 
@@ -72,7 +69,7 @@ def test_nothing_beyond_its_own_folder_is_allowed(what):
 
 def test_it_sees_its_own_processes_only():
     listed = shown("import os; print(sorted(int(n) for n in os.listdir('/proc') if n.isdigit()))")
-    assert listed == "[1, 2]\n"
+    assert listed == "[1]\n"
 
 
 def test_it_has_no_rights_and_cannot_get_any():
@@ -139,7 +136,7 @@ def lost(code: str, limits: Limits = LIMITS) -> SessionLost:
 def test_limits_are_verdicts_with_names():
     assert lost("import os; os._exit(0)").verdict == CRASHED
     assert lost("import ctypes; ctypes.string_at(0)").verdict == CRASHED
-    assert lost("import os, signal; os.kill(os.getpid(), signal.SIGKILL)").verdict == CRASHED
+    assert lost("import os; os.abort()").verdict == CRASHED
     quick = Limits(cell_seconds=1, cpu_seconds=5)
     assert lost("import time; time.sleep(60)", quick).verdict == TIME
     assert lost("import signal, time\nsignal.signal(2, signal.SIG_IGN); time.sleep(60)", quick).verdict == TIME
@@ -232,7 +229,7 @@ def test_any_jupyter_client_can_start_a_walled_kernel(tmp_path):
 
 def test_a_lost_warm_parent_is_replaced():
     with session() as room:
-        parent = psutil.Process(room.child.root).parent().parent()
+        parent = psutil.Process(room.child.root).parent()
     parent.kill()
     assert shown("print(1)") == "1\n"
 
@@ -269,8 +266,8 @@ def test_a_python_below_tmp_stays_where_it_is():
         Path(folder, "secret").write_text("another student's")
         library = str(Path(dlcourse.__file__).parent.parent)
         program = (
-            "import os, sys\nfrom dlcourse.grading import isolate\nisolate.new_namespaces()\n"
-            "if child := os.fork():\n    sys.exit(os.waitpid(child, 0)[1])\n"
+            "import os, sys\nfrom dlcourse.grading import isolate\nisolate.next_child_alone()\n"
+            "if child := os.fork():\n    sys.exit(os.waitpid(child, 0)[1])\nisolate.new_namespaces()\n"
             f"isolate.private_mounts(1 << 20)\nprint(os.listdir({folder!r}), os.path.exists(sys.prefix + '/lib'))\n"
             "try:\n    open(sys.prefix + '/new', 'w')\nexcept OSError:\n    print('read-only')\n"
         )
