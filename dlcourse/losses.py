@@ -271,18 +271,21 @@ def softmax_cross_entropy_forward(logits: np.ndarray, targets: np.ndarray) -> tu
     logits = _rows(logits, "logits")
     N, C = logits.shape
     targets = _classes(targets, N, C)
-    shifted = logits - logits.max(axis=1, keepdims=True)  # (N, C)
-    log_p = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    loss = -log_p[np.arange(N), targets].sum() / max(N, 1)
-    return loss, (np.exp(log_p), targets)
+    p = logits - logits.max(axis=1, keepdims=True)  # (N, C), first the shifted logits; one array serves them all
+    at_target = p[np.arange(N), targets]
+    np.exp(p, out=p)
+    total = np.einsum("nc->n", p)
+    loss = (np.log(total) - at_target).sum() / max(N, 1)
+    p *= (1 / total)[:, None]
+    return loss, (p, targets)
 
 
 def softmax_cross_entropy_backward(dout: float, cache: tuple) -> np.ndarray:
     """dlogits = dout · (p - onehot(targets)) / N, with ``dout`` a scalar: 1 for the loss itself."""
     p, targets = cache
-    dlogits = p.copy()
-    dlogits[np.arange(len(p)), targets] -= 1
-    dlogits *= dout / max(len(p), 1)
+    share = p.dtype.type(dout / max(len(p), 1))
+    dlogits = p * share
+    dlogits[np.arange(len(p)), targets] -= share
     return dlogits
 
 
