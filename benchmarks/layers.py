@@ -11,6 +11,7 @@ The loops run on a small input and are scaled by its share of the outputs. Convo
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import statistics
 import sys
@@ -27,7 +28,7 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from dlcourse import pooling  # noqa: E402
+from dlcourse import losses, norm, pooling  # noqa: E402
 
 
 class Layer(NamedTuple):
@@ -76,6 +77,63 @@ def _average_loops(x: np.ndarray, dout: np.ndarray) -> tuple:
     return out, dx
 
 
+def _norm_inputs(shape: tuple[int, ...]) -> Callable[[np.random.Generator], tuple]:
+    shapes = (shape, shape[1:2], shape[1:2], shape)
+    return lambda rng: tuple(rng.normal(size=s).astype(np.float32) for s in shapes)
+
+
+def _batch_norm(x, gamma, beta, dout):
+    out, cache = norm.batch_norm_forward(x, gamma, beta)
+    return out, *norm.batch_norm_backward(dout, cache)
+
+
+def _batch_norm_loops(x, gamma, beta, dout, eps=1e-5):
+    out, dx, dgamma, dbeta = np.empty_like(x), np.empty_like(x), np.zeros_like(gamma), np.zeros_like(beta)
+    N, C, H, W = x.shape
+    m = N * H * W
+    for c in range(C):
+        places = [(n, c, i, j) for n in range(N) for i in range(H) for j in range(W)]
+        mean = sum(float(x[place]) for place in places) / m
+        inv_std = 1 / math.sqrt(sum((float(x[place]) - mean) ** 2 for place in places) / m + eps)
+        for place in places:
+            x_hat = (x[place] - mean) * inv_std
+            out[place] = gamma[c] * x_hat + beta[c]
+            dgamma[c] += dout[place] * x_hat
+            dbeta[c] += dout[place]
+        for place in places:
+            x_hat = (x[place] - mean) * inv_std
+            dx[place] = gamma[c] * inv_std * (dout[place] - dbeta[c] / m - x_hat * dgamma[c] / m)
+    return out, dx, dgamma, dbeta
+
+
+def _logits(N: int, C: int) -> Callable[[np.random.Generator], tuple]:
+    return lambda rng: (rng.normal(size=(N, C)).astype(np.float32), rng.integers(0, C, N))
+
+
+def _cross_entropy(logits, targets):
+    loss, cache = losses.softmax_cross_entropy_forward(logits, targets)
+    return np.asarray(loss), losses.softmax_cross_entropy_backward(1.0, cache)
+
+
+def _cross_entropy_torch(logits, targets):
+    logits = torch.from_numpy(logits).requires_grad_()
+    loss = F.cross_entropy(logits, torch.from_numpy(targets))
+    loss.backward()
+    return loss.detach().numpy(), logits.grad.numpy()
+
+
+def _cross_entropy_loops(logits, targets):
+    loss, dlogits = 0.0, np.empty_like(logits)
+    for n, (row, target) in enumerate(zip(logits, targets, strict=True)):
+        largest = max(row)
+        exponentials = [math.exp(s - largest) for s in row]
+        total = sum(exponentials)
+        loss += (math.log(total) - (row[target] - largest)) / len(logits)
+        for c, e in enumerate(exponentials):
+            dlogits[n, c] = (e / total - (c == target)) / len(logits)
+    return np.asarray(loss), dlogits
+
+
 X, HALF, FEW, FEW_HALF = (32, 16, 32, 32), (32, 16, 16, 16), (1, 4, 32, 32), (1, 4, 16, 16)
 LAYERS = [
     Layer(
@@ -107,6 +165,25 @@ LAYERS = [
         _images(X, X[:2]),
         _both(pooling.global_avg_pool_forward, pooling.global_avg_pool_backward),
         lambda *a: differentiate(lambda x: x.mean((2, 3)), *a),
+    ),
+    Layer(
+        "batch norm, training",
+        _norm_inputs((64, 32, 28, 28)),
+        _batch_norm,
+        lambda *a: differentiate(lambda x, g, b: F.batch_norm(x, None, None, g, b, True), *a),
+        _batch_norm_loops,
+        _norm_inputs((4, 2, 28, 28)),
+    ),
+    *(
+        Layer(
+            f"softmax cross-entropy, {C:,} classes",
+            _logits(N, C),
+            _cross_entropy,
+            _cross_entropy_torch,
+            _cross_entropy_loops,
+            _logits(few, C),
+        )
+        for N, C, few in ((128, 10, 32), (256, 1000, 16))
     ),
 ]
 
