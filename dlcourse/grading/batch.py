@@ -11,22 +11,26 @@ import json
 import multiprocessing
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nbgrader.api import Gradebook
 from tqdm import tqdm
 
-from dlcourse.grading import clean, feedback, gradebook, identity, sandbox
+from dlcourse.grading import identity, sandbox, warm
 from dlcourse.grading.collect import Found, find, read
 from dlcourse.grading.course import Assignment, Course, CourseError, write_whole
-from dlcourse.grading.grade import Result
+from dlcourse.grading.grade import Result, room
 from dlcourse.grading.limits import Limits
 from dlcourse.grading.submission import Refused
 from dlcourse.grading.table import Row, table_csv, table_text
-from dlcourse.grading.worker import begin, failed, grade_file
+from dlcourse.grading.worker import begin, failed, grade_file, ready
+
+if TYPE_CHECKING:
+    from nbgrader.api import Gradebook
 
 __all__ = ["Found", "Row", "find", "grade_file", "run", "table_csv", "table_text"]
 
@@ -63,6 +67,15 @@ def run(
     if walled:
         sandbox.require()
     limits = limits or Limits()
+    with _Workers(min(workers or os.cpu_count() or 1, len(found)), room(assignment, walled), executor) as pool:
+        return _run(course, assignment, found, pool, output, url, seed, limits, walled, progress, again)
+
+
+def _run(course, assignment, found, pool, output, url, seed, limits, walled, progress, again) -> list[tuple[str, Row]]:
+    # Slow to import, so while the workers start.
+    sys.modules.setdefault("rfc3987_syntax", None)  # jsonschema would make a grammar of addresses, for a second
+    from dlcourse.grading import clean, gradebook  # noqa: F401
+
     with gradebook.opened(url or course.gradebook_url, course.root / ".dlcourse") as book:
         seed = course.seed() if seed is None else seed
         gradebook.prepare(book, assignment)
@@ -74,10 +87,9 @@ def run(
             rows = {entry.student: row for entry, row in known if row is not None}
         left = [entry for entry in found if entry.student not in rows]
         jobs = ((entry, assignment, seed, limits, walled) for entry in left)
-        workers = min(workers or os.cpu_count() or 1, len(left))
-        shape = {"desc": f"grading {name}", "unit": "notebook", "disable": not progress}
+        shape = {"desc": f"grading {assignment.name}", "unit": "notebook", "disable": not progress}
         with tqdm(total=len(found), initial=len(rows), **shape) as bar:
-            for job, result in _map(grade_file, jobs, workers, executor):
+            for job, result in pool.map(grade_file, jobs):
                 student = job[0].student
                 result = folder.write(student, result)
                 digest = identity.submission(grader, result.digest)
@@ -91,6 +103,8 @@ def run(
 
 def _taken(book: Gradebook, folder: _Folder, entry: Found, grader: str, limits: Limits) -> Row | None:
     """The row of an earlier run, if grading again would change nothing."""
+    from dlcourse.grading import gradebook
+
     known = gradebook.recorded(book, folder.assignment, entry.student)
     if known is None or not known.digest:
         return None
@@ -137,19 +151,25 @@ class _Folder:
         return page, self.autograded / student / of.name / f"{of.notebook_name}.ipynb"
 
     def _texts(self, student: str, result: Result) -> tuple[str, str]:
+        from dlcourse.grading import clean, feedback  # slow to import, as nbconvert is
+
         notebook = json.dumps(clean.shown(self.assignment, result), indent=1, ensure_ascii=False)
         return feedback.page(self.assignment, student, result), f"{notebook}\n"
 
 
 def _map(
-    function: Callable[..., Result], jobs: Iterable[tuple], workers: int, executor: Executor | None = None
+    function: Callable[..., Result],
+    jobs: Iterable[tuple],
+    workers: int,
+    executor: Executor | None = None,
+    start: Callable[[int], _processes] | None = None,
 ) -> Iterator[tuple[tuple, Result]]:
     """Each job with its result, as they finish; no more jobs are in flight than keep the workers busy.
 
     A worker process that ends takes the whole pool with it: each job that was in flight is tried once more, alone, so
     that only the one that ends its worker again is given up.
     """
-    jobs = iter(jobs)
+    jobs, start = iter(jobs), start or _processes
     if executor is not None:
         yield from _finished(executor, function, jobs, 2 * (os.cpu_count() or 1), lost := [])
         yield from ((job, _given_up(job)) for job in lost)
@@ -157,11 +177,11 @@ def _map(
     more = workers > 0
     while more:
         lost: list[tuple] = []
-        with _processes(workers) as pool:
+        with start(workers) as pool:
             yield from _finished(pool, function, jobs, 2 * workers, lost)
         more = bool(lost)
         for job in lost:
-            with _processes(1) as pool:
+            with start(1) as pool:
                 yield from _finished(pool, function, iter([job]), 1, given_up := [])
             yield from ((job, _given_up(job)) for job in given_up)
 
@@ -199,16 +219,49 @@ def _given_up(job: tuple) -> Result:
     return failed(assignment, f"grading {entry.student} ended the grader's worker process twice")
 
 
+class _Workers:
+    """Worker processes and the warm parent that they share, started before they are needed."""
+
+    def __init__(self, number: int, made: tuple, executor: Executor | None):
+        self.number, self.made, self.executor = number, made, executor
+        self.parent: warm.ForkServer | None = None
+        self.first: _processes | None = None
+
+    def __enter__(self) -> _Workers:
+        if self.executor is None and self.number:
+            self.parent = warm.start(self.made)
+            self.first = self._start(self.number)
+            for _ in range(self.number):
+                self.first.pool.submit(ready)
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self.first is not None:
+            self.first.__exit__(*error)
+        if self.parent is not None:
+            self.parent.close()
+
+    def map(self, function: Callable[..., Result], jobs: Iterable[tuple]) -> Iterator[tuple[tuple, Result]]:
+        return _map(function, jobs, self.number, self.executor, self._next)
+
+    def _start(self, workers: int) -> _processes:
+        return _processes(workers, self.made, self.parent.control)
+
+    def _next(self, workers: int) -> _processes:
+        started, self.first = self.first, None
+        return started or self._start(workers)
+
+
 class _processes:
     """A pool of worker processes that never outlives its use: left by an error, it waits for nobody."""
 
-    def __init__(self, workers: int):
+    def __init__(self, workers: int, *parent):
         self.before = set(multiprocessing.active_children())
         self.pool = ProcessPoolExecutor(
             workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=begin,
-            initargs=(os.getpid(),),
+            initargs=(os.getpid(), *parent),
         )
 
     def __enter__(self) -> ProcessPoolExecutor:

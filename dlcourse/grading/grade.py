@@ -89,6 +89,12 @@ def grade(
     return Result(assignment.name, digest, "", tuple(entries), notes, notebook)
 
 
+def room(of: Assignment, walled: bool) -> tuple:
+    """What a warm parent of its submissions is made for, see ``warm.ForkServer``."""
+    asks = any(exercise.device == "cuda" for exercise in of.exercises)
+    return view.cached(of.withhold), of.withhold, of.imports, walled, sandbox.gpu_devices() if asks else ()
+
+
 def _attempts(plan: submission.Plan, assignment: Assignment) -> list[str]:
     """A sentence for each withheld name that the student's code holds. It costs nothing: what is called is refused."""
     code = [cell["cell_type"] == "code" and not submission.is_check(cell) for cell in plan.cells]
@@ -187,11 +193,8 @@ class _Run:
                 self.reports[exercise.id] = _limit(exercise, verdict)
 
     def _pass(self) -> None:
-        of = self.assignment
-        made = view.cached(of.withhold), of.withhold, of.imports
-        asks = any(exercise.device == "cuda" for exercise in of.exercises)
-        devices = sandbox.gpu_devices() if asks else ()
-        with Session(*made, self.limits, self.deadline, self.walled, devices) as session:
+        *made, walled, devices = room(self.assignment, self.walled)
+        with Session(*made, self.limits, self.deadline, walled, devices) as session:
             for i, cell in enumerate(self.plan.cells):
                 if cell["cell_type"] == "code" and i not in self.stopped and not submission.is_check(cell):
                     self._run_cell(session, i, cell["source"])

@@ -39,7 +39,44 @@ class Unisolated(NoServer):
     """The system does not let a process of the sandbox make namespaces of its own."""
 
 
-class ForkServer:
+class _Control:
+    """The way to a warm parent, of which there may be many."""
+
+    def __init__(self, control: socket.socket, isolate: bool):
+        self.control, self.isolate = control, isolate
+
+    def fork(self, disk: int, rlimits: dict[str, int], folder: str, seconds: float) -> tuple[socket.socket, int]:
+        """A new child: the socket to it, and its process id as seen from here.
+
+        Raises
+        ------
+        NoServer
+            The parent is gone, or the child could not be walled in.
+        """
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            asked = {"isolate": self.isolate, "disk": disk, "rlimits": rlimits, "folder": folder}
+            with theirs:
+                socket.send_fds(self.control, [json.dumps(asked).encode()], [theirs.fileno()])
+            return ours, _hello(ours, seconds)
+        except BaseException as error:
+            ours.close()
+            if isinstance(error, OSError):
+                raise NoServer(f"the sandbox's parent process is gone: {self._last_words() or error}") from None
+            raise
+
+    def alive(self) -> bool:
+        return True  # as far as one can tell from here
+
+    def close(self) -> None:
+        self.control.close()
+
+    def _last_words(self) -> str:
+        return ""
+
+
+class ForkServer(_Control):
     """One warm parent.
 
     Parameters
@@ -61,7 +98,7 @@ class ForkServer:
         isolate: bool,
         devices: tuple[str, ...] = (),
     ):
-        self.walled, self.isolate = walled, isolate
+        self.walled = walled
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         env = sandbox.environment(sandbox.LIBRARY if walled else str(library))
         command = [sys.executable, "-c", _START, str(theirs.fileno())]
@@ -84,7 +121,8 @@ class ForkServer:
             stderr=self.said,
         )
         theirs.close()
-        self.control, self.ready = ours, False
+        super().__init__(ours, isolate)
+        self.ready = False
         ours.send(json.dumps({"withhold": withhold, "imports": imports}).encode())
 
     def wait(self, seconds: float) -> None:
@@ -105,26 +143,8 @@ class ForkServer:
         self.ready = True
 
     def fork(self, disk: int, rlimits: dict[str, int], folder: str, seconds: float) -> tuple[socket.socket, int]:
-        """A new child: the socket to it, and its process id as seen from here.
-
-        Raises
-        ------
-        NoServer
-            The parent is gone, or the child could not be walled in.
-        """
         self.wait(seconds)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            asked = {"isolate": self.isolate, "disk": disk, "rlimits": rlimits, "folder": folder}
-            with theirs:
-                socket.send_fds(self.control, [json.dumps(asked).encode()], [theirs.fileno()])
-            return ours, _hello(ours, seconds)
-        except BaseException as error:
-            ours.close()
-            if isinstance(error, OSError):
-                raise NoServer(f"the sandbox's parent process is gone: {self._last_words() or error}") from None
-            raise
+        return super().fork(disk, rlimits, folder, seconds)
 
     def alive(self) -> bool:
         return self.process.poll() is None
@@ -213,7 +233,7 @@ def _kill_tree(pid: int) -> None:
                 process.kill()
 
 
-_servers: dict[tuple, ForkServer] = {}
+_servers: dict[tuple, _Control] = {}
 _unisolated: list[str] = []
 
 
@@ -266,7 +286,22 @@ def _fork(made: tuple, devices: tuple[str, ...], *settings) -> tuple[socket.sock
         return _server(*made, devices).fork(*settings)
 
 
-def _server(library: Path, withhold, imports, walled: bool, devices) -> ForkServer:
+def start(made: tuple) -> ForkServer:
+    """A warm parent for others, which ``adopt`` its ``control``; it is not waited for."""
+    *what, devices = made
+    return ForkServer(*what, isolate=what[-1], devices=devices)
+
+
+def adopt(made: tuple, control: socket.socket) -> None:
+    """Fork children from the warm parent that another process keeps; ``made`` says for what it was made."""
+    _, withhold, imports, walled, devices = made
+    _servers["", withhold, imports, walled, devices, os.getpid()] = _Control(control, isolate=walled)
+
+
+def _server(library: Path, withhold, imports, walled: bool, devices) -> _Control:
+    adopted = ("", withhold, imports, walled, devices, os.getpid())
+    if adopted in _servers:
+        return _servers[adopted]
     key = (str(library), withhold, imports, walled, devices, os.getpid())
     if key in _servers and not _servers[key].alive():
         _servers.pop(key).close()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 
-from dlcourse.grading import sandbox
+from dlcourse.grading import sandbox, warm
 from dlcourse.grading.collect import Found, read
 from dlcourse.grading.course import Assignment
 from dlcourse.grading.grade import Result, grade
@@ -31,8 +32,15 @@ def failed(assignment: Assignment, why: str) -> Result:
     return Result(assignment.name, "", refused=f"{why}; grade again")
 
 
-def begin(parent: int) -> None:
-    """Set a new worker process up. It ends with the grader ``parent``, also where that is killed."""
+def ready() -> None:
+    """Nothing: a worker that does it has been started."""
+
+
+def begin(parent: int, made: tuple | None = None, control: socket.socket | None = None) -> None:
+    """Set a new worker process up. It ends with the grader ``parent``, also where that is killed.
+
+    With ``made`` and ``control`` it uses the warm parent that the grader keeps for all workers (``warm.adopt``).
+    """
     # The workers share the cores; NumPy's threads in each would fight.
     for name in sandbox.THREADS:
         os.environ[name] = "1"
@@ -40,3 +48,5 @@ def begin(parent: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+    if made is not None:
+        warm.adopt(made, control)
