@@ -20,6 +20,7 @@ ASSIGNMENTS = {
     "07_initialisation": "init",
     "08_convolution": "conv",
     "09_cnn": "cnn",
+    "10_normalisation": "norm",
 }
 
 __all__ = ["ASSIGNMENTS", "PUBLIC_SEED", "Exercise", "assignment", "assignment_of", "get", "withheld"]

@@ -99,3 +99,22 @@ OPTIMISERS = (
     *(f"torch.optim.lr_scheduler.{name}" for name in ("CosineAnnealingLR", "LinearLR", "SequentialLR")),
     *(f"torch.nn.utils.{name}" for name in ("clip_grad_norm_", "clip_grad.clip_grad_norm_")),
 )
+NORMALISATION = (
+    *(f"dlcourse.norm.{name}_norm_{way}" for name in ("batch", "layer", "group") for way in ("forward", "backward")),
+    *(f"dlcourse.norm.{name}" for name in ("instance_norm_forward", "instance_norm_backward", "NormMLP")),
+    *(f"dlcourse.norm.{name}" for name in ("standardise_forward", "standardise_backward", "update_running")),
+    *(f"torch.nn.functional.{name}_norm" for name in ("batch", "layer", "group", "instance")),
+    *(f"torch.{name}_norm" for name in ("batch", "layer", "group", "instance", "native_batch", "native_layer")),
+    *(f"torch.ops.aten.{name}_norm" for name in ("batch", "layer", "group", "instance")),
+    *(f"torch.ops.aten.native_{name}_norm" for name in ("batch", "layer", "group")),
+    *(f"torch.ops.aten.native_{name}_norm_backward" for name in ("batch", "layer", "group")),
+    "torch.native_group_norm",
+    "sklearn.preprocessing.StandardScaler",
+    "sklearn.preprocessing.scale",
+)
+DROPOUT = (
+    *(f"dlcourse.regularization.dropout_{way}" for way in ("forward", "backward")),
+    *(f"torch.nn.functional.{name}" for name in ("dropout", "alpha_dropout", "feature_alpha_dropout")),
+    *(f"torch.{name}" for name in ("dropout", "native_dropout")),
+    *(f"torch.ops.aten.{name}" for name in ("dropout", "native_dropout", "native_dropout_backward")),
+)
