@@ -82,7 +82,7 @@ def staircase(f: Callable, units: int, low: float, high: float, sharpness: float
     """A network of sigmoid units that imitates f by steps, made by hand.
 
     Bumps side by side share their edges, so P units give P + 1 treads of equal width, each as high as f at its
-    middle. With perfect steps the error is at most L / 2 times a tread's width, where \\|f'\\| ≤ L.
+    middle. With perfect steps the error is at most L / 2 times a tread's width, L the steepest slope of f.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def hinges(f: Callable, units: int, low: float, high: float) -> list[np.ndarray]
     """A network of ReLU units that joins points of f by straight lines, made by hand.
 
     Each unit is a hinge at a knot, and its output weight is the change of slope there. With knots h apart the error
-    is at most M h² / 8, where \\|f''\\| ≤ M: twice the units, a quarter of the error.
+    is at most M h² / 8, M the largest curvature f'': twice the units, a quarter of the error.
 
     Parameters
     ----------
@@ -255,7 +255,7 @@ class Region(NamedTuple):
 def slice_regions(
     parameters: Sequence[np.ndarray], origin: np.ndarray, u: np.ndarray, v: np.ndarray, extent: float = 1.0
 ) -> list[Region]:
-    """All linear regions of a ReLU network on the square origin + s u + t v, \\|s\\|, \\|t\\| ≤ extent: exactly.
+    """All linear regions of a ReLU network on the square origin + s u + t v, exactly: s and t from -extent to extent.
 
     Restricted to a plane a network has two inputs. Each unit of the first layer cuts the square along a line; each unit
     of a later layer cuts every polygon along a line of its own, since on a polygon its sum is linear.
@@ -410,7 +410,7 @@ def random_features(rng: np.random.Generator, inputs: int, count: int) -> Callab
 
 
 def minimum_norm(features: np.ndarray, targets: np.ndarray, rcond: float = 1e-13) -> np.ndarray:
-    """Of all weights that make \\|features w - targets\\|² least, the shortest: w = features⁺ targets.
+    """Of all weights that make ‖features w - targets‖² least, the shortest: w = features⁺ targets.
 
     With more examples than features it is ordinary least squares; with fewer it fits every example and chooses. It
     is what gradient descent from zero converges to, since each of its steps lies in the span of the examples.
@@ -434,7 +434,7 @@ def minimum_norm(features: np.ndarray, targets: np.ndarray, rcond: float = 1e-13
 
 
 def ridge(features: np.ndarray, targets: np.ndarray, lam: float) -> np.ndarray:
-    """Weights that make the structural risk \\|features w - targets\\|² + lam \\|w\\|² least, in float64.
+    """Weights that make the structural risk ‖features w - targets‖² + lam ‖w‖² least, in float64.
 
     For lam → 0 it becomes ``minimum_norm``.
 
