@@ -196,9 +196,7 @@ def table(rows: list[tuple[str, int, float]]) -> str:
     return "\n".join(lines)
 
 
-PAGE = """## Grading, submissions a minute
-
-{table}
+PAGE = """{table}
 
 The same submissions (six graded cells, NumPy and torch imported) in one run, each grader timed as a program from its
 start to its end; stock nbgrader on one process, in the open, ours in its sandbox, each notebook run twice (with the

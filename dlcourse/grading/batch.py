@@ -32,6 +32,7 @@ from dlcourse.grading.worker import begin, failed, grade_file, ready
 if TYPE_CHECKING:
     from nbgrader.api import Gradebook
 
+_MANY = 10  # submissions: for fewer, each worker starts what it needs when it needs it
 __all__ = ["Found", "Row", "find", "grade_file", "run", "table_csv", "table_text"]
 
 
@@ -67,7 +68,7 @@ def run(
     if walled:
         sandbox.require()
     limits = limits or Limits()
-    with _Workers(min(workers or os.cpu_count() or 1, len(found)), room(assignment, walled), executor) as pool:
+    with _Workers(len(found), workers or os.cpu_count() or 1, room(assignment, walled), executor) as pool:
         return _run(course, assignment, found, pool, output, url, seed, limits, walled, progress, again)
 
 
@@ -220,15 +221,16 @@ def _given_up(job: tuple) -> Result:
 
 
 class _Workers:
-    """Worker processes and the warm parent that they share, started before they are needed."""
+    """Worker processes and the warm parent that they share, for many submissions started before they are needed."""
 
-    def __init__(self, number: int, made: tuple, executor: Executor | None):
-        self.number, self.made, self.executor = number, made, executor
+    def __init__(self, submissions: int, workers: int, made: tuple, executor: Executor | None):
+        self.early, self.number = submissions >= _MANY, min(workers, submissions)
+        self.made, self.executor = made, executor
         self.parent: warm.ForkServer | None = None
         self.first: _processes | None = None
 
     def __enter__(self) -> _Workers:
-        if self.executor is None and self.number:
+        if self.executor is None and self.early:
             self.parent = warm.start(self.made)
             self.first = self._start(self.number)
             for _ in range(self.number):
@@ -245,7 +247,7 @@ class _Workers:
         return _map(function, jobs, self.number, self.executor, self._next)
 
     def _start(self, workers: int) -> _processes:
-        return _processes(workers, self.made, self.parent.control)
+        return _processes(workers, self.made, self.parent.control) if self.parent else _processes(workers)
 
     def _next(self, workers: int) -> _processes:
         started, self.first = self.first, None
