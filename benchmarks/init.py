@@ -62,7 +62,7 @@ def fifty(draws: int, depth: int, width: int) -> list[str]:
 
 def stretch(draws: int, width: int) -> list[str]:
     """Singular values of the product of tanh Jacobians: medians over draws of the largest and of the median."""
-    heads = " | ".join(f"{depth} layers" for depth in DEPTHS)
+    heads = " | ".join(f"depth {depth}" for depth in DEPTHS)
     lines = [f"| weights | gain | {heads} |", "|---|---|" + "---|" * len(DEPTHS)]
     for name, draw in (("normal", init.xavier_normal), ("orthogonal", init.orthogonal)):
         for gain in GAINS:
