@@ -102,6 +102,7 @@ class ScaledTanh(nn.Module):
     """A tanh(S z) with A = 1.7159 and S = 2/3: it maps 1 to 1 and -1 to -1 (LeCun et al. 1998, appendix A)."""
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
+        """Element by element."""
         return 1.7159 * torch.tanh(2 / 3 * z)
 
 
@@ -117,6 +118,7 @@ class Subsample(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, C, H/2, W/2)."""
         return 4 * F.avg_pool2d(x, 2) * self.weight[:, None, None] + self.bias[:, None, None]
 
 
@@ -143,6 +145,7 @@ class TableConv2d(nn.Module):
         return self.kernels.new_zeros(self.shape).index_put((self.filters, self.channels), self.kernels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) -> (N, K, OH, OW)."""
         return F.conv2d(x, self.weight(), self.bias)
 
 
@@ -154,6 +157,7 @@ class RBF(nn.Module):
         self.register_buffer("targets", torch.as_tensor(targets, dtype=torch.float32).flatten(1))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, 84) -> (N, classes)."""
         return -(x[:, None] - self.targets).square().sum(2)
 
 

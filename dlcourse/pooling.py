@@ -18,6 +18,7 @@ LeCun et al., "Gradient-based learning applied to document recognition", Proc. I
 Lin, Chen and Yan, "Network in network", arXiv:1312.4400 (2013), section 3.2 (global average pooling).
 Sun et al., "Learning pooling for convolutional neural network", Neurocomputing 224 (2017), 96-104.
 Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", arXiv:1603.07285 (2016), section 3.
+Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks", Distill (2019).
 """
 
 from __future__ import annotations
@@ -593,8 +594,7 @@ def receptive_field(layers: Iterable[Sequence[int]]) -> ReceptiveField:
     ValueError
         A layer has not one to four numbers, or one of them is out of range.
 
-    Source: Dumoulin and Visin (2016), by induction over the layers; Araujo, Norris and Sim, Computing receptive fields
-    of convolutional neural networks, Distill (2019).
+    Source: Araujo, Norris and Sim, "Computing receptive fields of convolutional neural networks", Distill (2019).
     """
     size, jump, start = ReceptiveField()
     for layer in layers:
