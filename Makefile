@@ -65,6 +65,7 @@ test: setup lint book
 
 bench: setup
 	for each in benchmarks/*.py; do $(BIN)/python $$each --write book/results/$$(basename $$each .py).md || exit 1; done
+	$(BIN)/python benchmarks/grading.py --memory 1000 --write book/results/grading_memory.md
 
 mutants: setup
 	$(BIN)/dlcourse mutate --markdown book/results/mutation.md

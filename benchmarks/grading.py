@@ -12,6 +12,7 @@ cells that assert what the check says. Each grader is a process of its own, time
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -19,13 +20,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 
 from dlcourse import exercises  # noqa: E402
@@ -155,36 +156,35 @@ def _check(folder: Path, count: int, ours: bool) -> None:
                 raise SystemExit(f"student-{number:04} has {score} points; the two graders are not comparable")
 
 
-def memory(count: int) -> None:
-    """Print the memory of grader, workers and warm parents while ``count`` submissions are graded."""
+def memory(count: int) -> str:
+    """The memory of the grader, its workers and the sandbox while ``count`` submissions are graded, as a table."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         our_course(folder, submissions(count))
-        sizes: list[int] = []
-        stop = threading.Event()
-        program = subprocess.Popen([sys.executable, __file__, "--ours", temporary, "--workers", "2"])
-
-        def look() -> None:
-            process = psutil.Process(program.pid)
-            while not stop.wait(2):
-                size = 0
-                for one in [process, *process.children(recursive=True)]:
-                    try:
-                        size += one.memory_full_info().pss
-                    except psutil.Error:
-                        continue
-                sizes.append(size >> 20)
-
-        watcher = threading.Thread(target=look)
-        watcher.start()
         start = time.perf_counter()
-        program.wait()
-        stop.set()
-        watcher.join()
-        quarter = max(1, len(sizes) // 4)
-        middle = [sorted(part)[len(part) // 2] for part in (sizes[quarter : 2 * quarter], sizes[-quarter:])]
-        print(f"{count} submissions in {time.perf_counter() - start:.0f} s")
-        print(f"memory of all processes, MiB: second quarter {middle[0]}, last quarter {middle[1]} (medians)")
+        program = psutil.Popen([sys.executable, __file__, "--ours", temporary, "--workers", "2"])
+        sizes = []
+        while program.poll() is None:
+            sizes.append(_sizes(program))
+            time.sleep(1)
+        seconds = time.perf_counter() - start
+    quarters = np.array_split(np.array(sizes, dtype=float) / 2**20, 4)
+    lines = ["| MiB, median of | the grader | its workers | the sandbox |", "|---|---|---|---|"]
+    for name, part in zip(("first", "second", "third", "last"), quarters, strict=True):
+        lines.append(f"| {name} quarter | " + " | ".join(f"{size:.0f}" for size in np.median(part, axis=0)) + " |")
+    said = f"{count} submissions on 2 workers, in {seconds:.0f} s. Memory that processes share is divided among them."
+    return "\n".join([*lines, "", said, ""])
+
+
+def _sizes(program: psutil.Process) -> tuple[int, int, int]:
+    """Bytes of the grader itself, of its workers, and of what runs in the sandbox."""
+    sizes = [0, 0, 0]
+    for process in [program, *program.children(recursive=True)]:
+        with contextlib.suppress(psutil.Error):
+            line = " ".join(process.cmdline())
+            kind = 0 if process.pid == program.pid else 1 if "multiprocessing" in line else 2
+            sizes[kind] += process.memory_full_info().pss
+    return tuple(sizes)
 
 
 def table(rows: list[tuple[str, int, float]]) -> str:
@@ -206,6 +206,10 @@ start-up is included and weighs on the smaller numbers.
 Command: `python benchmarks/grading.py --write book/results/grading.md`
 """
 
+MEMORY = """
+Command: `python benchmarks/grading.py --memory {count} --write book/results/grading_memory.md`
+"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -219,7 +223,10 @@ def main() -> None:
     if args.ours:
         ours(args.ours, args.workers)
     elif args.memory:
-        memory(args.memory)
+        made = memory(args.memory)
+        print(made)
+        if args.write:
+            args.write.write_text(made + MEMORY.format(count=args.memory), encoding="utf-8")
     else:
         made = table(measure(args.count, args.stock or args.count))
         print(made)
