@@ -51,9 +51,11 @@ def test_max_norm_holds_after_training():
 
 
 def test_the_table_of_a_thousand_images_starts_with_nothing():
-    lines = benchmark.thousand(2, n=200, epochs=2, tuning=1, settings=benchmark.SETTINGS[:2])
+    lines = benchmark.thousand(2, n=200, epochs=2, tuning=1, settings=benchmark.SETTINGS[:2], longer=2)
     assert lines[2].startswith("| nothing | – |") and lines[2].endswith("| – |")
     assert lines[3].startswith("| L1 penalty") and " of 1e-05, 0.0001, 0.0003 |" in lines[3]
+    assert "4 epochs" in lines[5] and lines[-1].startswith("| nothing |")
+    assert set(benchmark.SLOW) <= {setting.name for setting in benchmark.SETTINGS}
 
 
 def test_the_tables_of_batches_and_of_early_dropout():
