@@ -155,6 +155,17 @@ def steps(results: dict[str, dict[int, dict]]) -> list[str]:
     return lines
 
 
+def outside(results: dict[str, dict[int, dict]]) -> list[str]:
+    """The reported numbers that do not lie in our band."""
+    found = []
+    for name, runs in results.items():
+        test = _column(runs, "test")
+        for whose, column in (("paper", PAPER), ("lecture", LECTURE), ("log", LOG)):
+            if name in column and not test.min() - 0.005 <= column[name] <= test.max() + 0.005:
+                found.append(f"{WORDS[name]} ({whose} {column[name]:.2f})")
+    return [f"Reported numbers outside our band: {'; '.join(found) or 'none'}.", ""]
+
+
 # -------------------------------------------------------------------------------------------------------------- LeNet
 
 
@@ -211,6 +222,7 @@ def page(results: dict[str, dict[str, dict[int, dict]]], epochs: int) -> str:
         "A subset draws 7,291 (or 50,000) training images, the test images, and the first weights; all its rows share "
         "them. The two rows with more data stand on the first row and on the fifth. What each step did, on pairs:", "",
         *steps(results["1989"]), "",
+        *outside(results["1989"]),
         "Paper: LeCun et al. 1989, on zip codes from envelopes; the others on MNIST. Lecture: as the source "
         "lecture has it, after Karpathy's article. Log: what the reproduction's program prints, one run a row. The "
         "log's runs with more data do not say for how many passes; ours are those of the table.", "",

@@ -46,6 +46,7 @@ def test_the_page_shows_bands_and_says_what_was_not_measured():
     assert text.count("not measured") == 4 + 1 + 1  # four rows, LeNet-5 as published, GPU
     assert "better on 2 of 3 subsets; reported +0.29. **not reliable**" in text
     assert "better on 3 of 3 subsets; reported -0.79. reliable here" in text
+    assert "outside our band: AdamW, rate 3e-4 falling to 1e-4 (log 3.59)." in text
     assert "| 61,706 | **0.90** (0.90 to 0.90) | 1 | 60 |" in text
     assert "takes 12.0 s in plain torch and 0.25 s in NumPy side by side with four others, 48 times less" in text
     assert "python benchmarks/cnn.py --write book/results/cnn.md" in text
