@@ -250,7 +250,8 @@ def group_forward(x, gamma, beta, groups, eps):
 
 
 def _over(x, axes, eps):
-    return (x - x.mean(axis=axes, keepdims=True)) / np.sqrt(x.var(axis=axes, keepdims=True) + eps)
+    with np.errstate(invalid="ignore"):  # one value alone and eps 0: 0 / 0
+        return (x - x.mean(axis=axes, keepdims=True)) / np.sqrt(x.var(axis=axes, keepdims=True) + eps)
 
 
 def _shifted(x_hat, gamma, beta):
