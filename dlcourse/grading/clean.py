@@ -152,7 +152,8 @@ class FeedbackExporter(HTMLExporter):
             style.string = _FONT.sub("", style.get_text())
         policy = soup.new_tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": POLICY})
         soup.head.insert(0, policy)
-        return str(soup), resources
+        # What a student escaped into half a character cannot be written as UTF-8.
+        return str(soup).encode("utf-8", "replace").decode("utf-8"), resources
 
 
 def _sanitised(text: str, most: int = _PIECE) -> str:

@@ -77,7 +77,7 @@ def hostile_notebook() -> dict:
         {"output_type": "nonsense", "data": 3},
     ]
     made = executed("\n\n".join(HOSTILE), outputs, "\n".join(f"# {line}" for line in HOSTILE))
-    made["cells"].append({"cell_type": "raw", "id": "raw", "metadata": {}, "source": HOSTILE[0]})
+    made["cells"].append({"cell_type": "raw", "id": "raw", "metadata": {}, "source": f"{HOSTILE[0]} \udcff"})
     made["cells"].append(
         {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "![x](attachment:a.svg)",
          "attachments": {"a.svg": {"image/svg+xml": HOSTILE[2]}}}
@@ -170,6 +170,7 @@ def formgrader_page() -> str:
 
 
 def test_the_feedback_page_has_a_policy_and_no_script(feedback_page):
+    assert feedback_page.encode()
     head = feedback_page.index("<head>") + len("<head>")
     policy = feedback_page[head : feedback_page.index(">", head)]
     assert policy.startswith("<meta") and "default-src 'none'" in policy and "script-src 'none'" in policy

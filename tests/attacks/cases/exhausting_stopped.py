@@ -1,6 +1,6 @@
 """It stops itself, and everything else in its process group.
 
-mlp.linear_backward: time limit | crashed
+mlp.linear_backward: time limit | crashed | not written
 """
 # %% answer mlp.linear_backward
 import os
