@@ -10,6 +10,7 @@ import binascii
 import copy
 import functools
 import html
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -102,7 +103,14 @@ def cleaned(notebook: dict[str, Any]) -> dict[str, Any]:
         else:
             made["source"] = clean(made["source"])
         cells.append(made)
-    return notebook | {"cells": cells}
+    return _encodable(notebook | {"cells": cells})
+
+
+def _encodable(notebook: dict[str, Any]) -> dict[str, Any]:
+    """With a question mark for each half of a character, which no file could hold."""
+    text = json.dumps(notebook, ensure_ascii=False)
+    whole = text.encode("utf-8", "replace")
+    return notebook if whole == text.encode("utf-8", "surrogatepass") else json.loads(whole)
 
 
 def _cut(source: str, most: int) -> str:
@@ -152,8 +160,7 @@ class FeedbackExporter(HTMLExporter):
             style.string = _FONT.sub("", style.get_text())
         policy = soup.new_tag("meta", attrs={"http-equiv": "Content-Security-Policy", "content": POLICY})
         soup.head.insert(0, policy)
-        # What a student escaped into half a character cannot be written as UTF-8.
-        return str(soup).encode("utf-8", "replace").decode("utf-8"), resources
+        return str(soup), resources
 
 
 def _sanitised(text: str, most: int = _PIECE) -> str:
