@@ -255,3 +255,9 @@ class TestBuild:
         run = self.build(small)
         assert run.returncode != 0
         assert "undefined label: 'nowhere'" in run.stdout + run.stderr
+
+
+def test_the_students_guide_lists_every_exercise_notebook():
+    guide = (ROOT / "book" / "guides" / "student.md").read_text(encoding="utf-8")
+    for path in sorted((ROOT / "notebooks" / "exercises").glob("*/*.ipynb")):
+        assert f"</notebooks/{path.stem}>" in guide and f"{{colab}}`{path.relative_to(ROOT)}`" in guide

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 import numpy as np
@@ -154,3 +155,25 @@ def test_withheld_functions_come_back_after_an_error():
     with pytest.raises(Withheld), withheld(["dlcourse.conv.im2col"]):
         conv.im2col(np.zeros((1, 1, 2, 2)), 1)
     assert conv.im2col.__name__ == "im2col"
+
+
+def test_a_withheld_function_is_refused_by_the_name_that_it_was_imported_under():
+    space = {}
+    exec("from dlcourse.conv import im2col as mine\n\ndef answer(x):\n    return mine(x, 1)", space)
+    with pytest.raises(Withheld), withheld(["dlcourse.conv.im2col"], space):
+        space["answer"](np.zeros((1, 1, 2, 2)))
+    assert space["answer"](np.zeros((1, 1, 2, 2))).shape == (1, 1, 4)
+
+
+def test_a_withheld_function_of_a_module_that_the_answer_imports_is_refused(monkeypatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+
+    def answer():
+        from colorsys import rgb_to_hsv
+
+        return rgb_to_hsv(0, 0, 0)
+
+    finders = list(sys.meta_path)
+    with withheld(["colorsys.rgb_to_hsv"]), pytest.raises(Withheld):
+        answer()
+    assert answer() == (0, 0, 0) and sys.meta_path == finders

@@ -70,7 +70,8 @@ def check(id: str, answer: Any = _MISSING, *, seed: int = PUBLIC_SEED) -> Report
     else:
         with _unaffected():
             cases = exercise.make_cases(seed)
-        with withheld(names_withheld(assignment(assignment_of(exercise)))):
+        spaces = (sys._getframe(1).f_globals, getattr(answer, "__globals__", {}))
+        with withheld(names_withheld(assignment(assignment_of(exercise))), *spaces):
             outcomes = [probe(answer, case.calls) for case in cases]
         with _unaffected():
             report = judge(exercise, cases, outcomes)

@@ -44,16 +44,35 @@ def by_module(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 @contextlib.contextmanager
-def withheld(names: Iterable[str]) -> Iterator[None]:
-    """Within this block, calls of the named functions of modules that are imported raise ``Withheld``."""
+def withheld(names: Iterable[str], *namespaces: dict[str, Any]) -> Iterator[None]:
+    """Within this block, calls of the named functions raise ``Withheld``: as attributes of modules, of those too that
+    are first imported in it, and as what ``from module import name`` has put into ``namespaces``."""
+    modules = by_module(names)
     before: list[tuple[Any, str, Any]] = []
+
+    def loaded(name: str) -> None:
+        before.extend(patch(sys.modules[name], modules.get(name, ())))
+
+    finder = _PatchingFinder(modules, loaded)
+    taken: list[tuple[dict[str, Any], str, Any]] = []
     try:
-        for module, attributes in by_module(names).items():
+        for module in modules:
             if module in sys.modules:
-                before += patch(sys.modules[module], attributes)
+                loaded(module)
+        refusals = {id(value): getattr(holder, name) for holder, name, value in before if callable(value)}
+        for space in namespaces:
+            for name, value in list(space.items()):
+                if id(value) in refusals:
+                    taken.append((space, name, value))
+                    space[name] = refusals[id(value)]
+        sys.meta_path.insert(0, finder)
         yield
     finally:
-        for holder, attribute, value in before:
+        if finder in sys.meta_path:
+            sys.meta_path.remove(finder)
+        for space, name, value in taken:
+            space[name] = value
+        for holder, attribute, value in reversed(before):
             setattr(holder, attribute, value)
 
 
@@ -66,7 +85,7 @@ def forever(names: Iterable[str]) -> None:
             _withhold_of(module, modules)
     if "torch" in sys.modules:
         _withhold_of("torch", modules)
-    sys.meta_path.insert(0, _PatchingFinder(modules))
+    sys.meta_path.insert(0, _PatchingFinder(modules, lambda name: _withhold_of(name, modules)))
 
 
 def _withhold_of(name: str, modules: dict[str, list[str]]) -> None:
@@ -191,8 +210,10 @@ def _dotted(node: ast.AST, known: dict[str, str]) -> str:
 
 
 class _PatchingFinder(importlib.abc.MetaPathFinder):
-    def __init__(self, modules: dict[str, list[str]]):
-        self.modules = modules
+    """Tells when one of the modules, or torch, has been loaded."""
+
+    def __init__(self, modules: dict[str, list[str]], loaded: Callable[[str], None]):
+        self.modules, self.loaded = modules, loaded
         self.busy: set[str] = set()
 
     def find_spec(self, fullname, path=None, target=None):
@@ -209,7 +230,7 @@ class _PatchingFinder(importlib.abc.MetaPathFinder):
 
         def exec_module(module):
             load(module)
-            _withhold_of(fullname, self.modules)
+            self.loaded(fullname)
 
         spec.loader.exec_module = exec_module
         return spec
