@@ -225,8 +225,8 @@ def page(results: dict[str, dict[str, dict[int, dict]]], epochs: int) -> str:
         *outside(results["1989"]),
         "Paper: LeCun et al. 1989, on zip codes from envelopes; the others on MNIST. Lecture: as the source "
         "lecture has it, after Karpathy's article. Log: what the reproduction's program prints, one run a row. The "
-        "log's runs with more data do not say for how many passes. Ours are those of the table; to save time the last row "
-        "has fewer than the row it stands on, which may be why its error lies above the reported ones.", "",
+        "log's runs with more data do not say for how many passes. Ours are those of the table; to save time the last "
+        "row has fewer than the row it stands on, which may be why its error lies above the reported ones.", "",
         *sentence_on_speed(results.get("speed")),
         "LeNet-5, Adam in batches of 64, one-cycle schedule up to 3e-3:", "",
         *table_lenet(results["lenet"], epochs), "",
