@@ -177,3 +177,11 @@ def test_a_withheld_function_of_a_module_that_the_answer_imports_is_refused(monk
     with withheld(["colorsys.rgb_to_hsv"]), pytest.raises(Withheld):
         answer()
     assert answer() == (0, 0, 0) and sys.meta_path == finders
+
+
+def test_the_line_that_is_shown_is_the_students():
+    def output_size(size, kernel, stride=1, padding=0, dilation=1):
+        return np.linalg.inv(np.zeros((2, 2)))  # mine
+
+    report = check("conv.output_size", output_size)
+    assert "in the line `return np.linalg.inv(np.zeros((2, 2)))  # mine`" in str(report)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import sys
 import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,8 @@ from dlcourse.exercises.spec import Call
 
 MAX_MESSAGE = 400
 NOT_WRITTEN = "not written yet"
+# Whose lines are not the student's.
+_LIBRARIES = ("<frozen", sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parents[1]))
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def _words(error: BaseException) -> str:
         text = ""
     if isinstance(error, NotImplementedError) and not text:
         return NOT_WRITTEN
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename != __file__]
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith(_LIBRARIES)]
     line = f", in the line `{frames[-1].line}`" if frames and frames[-1].line else ""
     head = type(error).__name__[:80] + (f": {text}" if text else "")
     return (head[: MAX_MESSAGE - 120] + line[:120])[:MAX_MESSAGE]

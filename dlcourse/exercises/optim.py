@@ -8,7 +8,7 @@ import numpy as np
 
 from dlcourse import optim
 from dlcourse.exercises.compare import AtLeast, Close, FalseFail, Holds
-from dlcourse.exercises.offered import OPTIMISERS
+from dlcourse.exercises.offered import LINEAR_CLASSIFIERS, OPTIMISERS
 from dlcourse.exercises.plain import numbers
 from dlcourse.exercises.spec import Case, Exercise, Mistake, calls, case, steps, text_exercise
 
@@ -844,7 +844,7 @@ stall = Exercise(
     difficulty=3,
     importance=5,
     minutes=30,
-    withhold=(*OPTIMISERS, "sklearn.linear_model.LogisticRegression", "sklearn.linear_model.SGDClassifier"),
+    withhold=(*OPTIMISERS, *LINEAR_CLASSIFIERS),
     hints=(
         "Print the mean and the spread of each column of x. Which of the five causes of stalled learning do you see?",
         "Bring every column to mean 0 and spread 1 before you train. Then gradient descent at a rate around 1 needs a "
