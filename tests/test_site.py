@@ -249,6 +249,11 @@ def weight(urls: list[str]) -> int:
     return sum(len(gzip.compress(f.read_bytes())) for f in files if f.suffix in (".js", ".css", ".woff", ".woff2"))
 
 
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_no_output_shows_an_object_at_an_address(page):
+    assert not re.findall(r".{0,40} at 0x[0-9a-f]+", article(page).get_text())
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("name", READ)
 def test_a_reader_meets_no_defect(browser, name):
