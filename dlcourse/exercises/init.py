@@ -527,6 +527,13 @@ class Scaled(ZCA):
         self.matrix = np.diag(1 / np.sqrt(np.var(x, axis=0) + eps))
 
 
+class Unbiased(ZCA):
+    def __init__(self, x, eps):
+        super().__init__(x, eps)
+        values, vectors = np.linalg.eigh(np.cov(x, rowvar=False))
+        self.matrix = vectors / np.sqrt(values + eps) @ vectors.T
+
+
 class NoRoot(ZCA):
     def __init__(self, x, eps):
         super().__init__(x, eps)
@@ -564,6 +571,9 @@ zca = Exercise(
         ),
         Mistake("mean_not_subtracted", NotCentred, "the matrix is right; the mean is not subtracted."),
         Mistake("only_scaled", Scaled, "each input has variance 1, but they are still correlated."),
+        Mistake(
+            "divided_by_n_minus_one", Unbiased, "the covariance is divided by N − 1; with N the result has variance 1."
+        ),
         Mistake("no_root", NoRoot, "divided by the variances; whitening divides by their roots."),
     ),
     withhold=(
