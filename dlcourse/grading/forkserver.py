@@ -22,11 +22,14 @@ from dlcourse.check.withhold import forever
 from dlcourse.grading import agent, isolate
 
 
-def main(control: int) -> None:
-    """Fork on request until the other end of the socket with this descriptor hangs up."""
+def main() -> None:
+    """Fork on request until the other end of the socket that is the standard input hangs up."""
     if isolate.fix_addresses():
         os.execv(sys.executable, sys.orig_argv)
-    requests = socket.socket(fileno=control)
+    requests = socket.socket(fileno=os.dup(0))
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     settings = json.loads(requests.recv(1 << 16))
     forever(settings["withhold"])
     warm(settings["imports"])

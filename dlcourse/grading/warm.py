@@ -25,7 +25,7 @@ import psutil
 from dlcourse.grading import sandbox, wire
 from dlcourse.grading.limits import MIB
 
-_START = "import sys; from dlcourse.grading.forkserver import main; main(int(sys.argv[1]))"
+_START = "from dlcourse.grading.forkserver import main; main()"
 # Each holds the memory of what it has imported.
 _MOST = 2
 _CREDENTIALS = struct.Struct("3i")
@@ -101,7 +101,7 @@ class ForkServer(_Control):
         self.walled = walled
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         env = sandbox.environment(sandbox.LIBRARY if walled else str(library))
-        command = [sys.executable, "-c", _START, str(theirs.fileno())]
+        command = [sys.executable, "-c", _START]
         if walled:
             command = sandbox.bwrap_command(
                 command,
@@ -115,8 +115,7 @@ class ForkServer(_Control):
         self.process = subprocess.Popen(
             command,
             env={"PATH": env["PATH"]} if walled else {**os.environ, **env},
-            pass_fds=[theirs.fileno()],
-            stdin=subprocess.DEVNULL,
+            stdin=theirs,
             stdout=subprocess.DEVNULL,
             stderr=self.said,
         )

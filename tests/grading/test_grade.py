@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import html
 import json
 
 import psutil
@@ -119,7 +120,7 @@ def test_student_html_is_escaped_in_the_feedback(assignment, limits):
     page_of = "from IPython.display import HTML\nHTML('<script>alert(1)</script>')\n# <script>alert(2)</script>"
     result = grade(notebook(both=page_of), assignment, SECRET_SEED, limits)
     page = feedback.page(assignment, "<script>alert(3)</script>", result)
-    assert "<script" not in page and "default-src 'none'" in page
+    assert "<script" not in page and "default-src 'none'" in html.unescape(page)
 
 
 def test_the_sandbox_sees_no_other_files_and_leaves_no_process(assignment, limits, tmp_path):
