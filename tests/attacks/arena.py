@@ -32,7 +32,7 @@ from dlcourse.exercises import assignment as exercises_of
 from .case import KEPT, ROOT, Attack, grade_id, own, solution, template
 
 CANARY = "canary"  # every planted secret begins with this word
-SECONDS = {"cell": 8, "cpu": 4, "total": 20}
+SECONDS = {"cell": 8, "cpu": 4, "total": 16}
 HONEST = ("ada", "mary", "zoe")
 ENTRIES = ("dlcourse", "nbgrader")
 _HEADLINE = re.compile(r"^[✓✗] ([\w.]+): (\d+) of \d+ points?(?:, \d+ of \d+ cases? right)?(?:, (.*))?$", re.MULTILINE)

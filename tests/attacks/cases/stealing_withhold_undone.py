@@ -1,7 +1,7 @@
 """The refusals, patched away in the grader's own module and in the closures that remember them.
 
-mlp.linear_backward: withheld | wrong | not written | crashed
-mlp.momentum: right | crashed
+mlp.linear_backward: withheld | wrong | not written | crashed | time limit
+mlp.momentum: right | crashed | time limit
 """
 # %% answer mlp.linear_backward
 import gc
