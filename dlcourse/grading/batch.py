@@ -73,7 +73,7 @@ def run(
 
 
 def _run(course, assignment, found, pool, output, url, seed, limits, walled, progress, again) -> list[tuple[str, Row]]:
-    # Slow to import, so while the workers start.
+    # Slow to import, so while the workers start; `clean` is for the first page.
     sys.modules.setdefault("rfc3987_syntax", None)  # jsonschema would make a grammar of addresses, for a second
     from dlcourse.grading import clean, gradebook  # noqa: F401
 

@@ -40,7 +40,7 @@ class Unisolated(NoServer):
 
 
 class _Control:
-    """The way to a warm parent, of which there may be many."""
+    """The way to a warm parent: its own process has one, and so have those that adopted it."""
 
     def __init__(self, control: socket.socket, isolate: bool):
         self.control, self.isolate = control, isolate
@@ -65,9 +65,6 @@ class _Control:
             if isinstance(error, OSError):
                 raise NoServer(f"the sandbox's parent process is gone: {self._last_words() or error}") from None
             raise
-
-    def alive(self) -> bool:
-        return True  # as far as one can tell from here
 
     def close(self) -> None:
         self.control.close()
@@ -98,7 +95,6 @@ class ForkServer(_Control):
         isolate: bool,
         devices: tuple[str, ...] = (),
     ):
-        self.walled = walled
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         env = sandbox.environment(sandbox.LIBRARY if walled else str(library))
         command = [sys.executable, "-c", _START]
