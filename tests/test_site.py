@@ -287,8 +287,7 @@ def test_a_reader_meets_no_defect(browser, name):
 def test_the_search_finds_a_page(browser):
     page = browser.new_page()
     page.goto((SITE / "search.html").as_uri() + "?q=momentum")
-    page.wait_for_selector("ul.search li a", timeout=20_000)
-    assert any("notation" in a.get_attribute("href") for a in page.query_selector_all("ul.search li a"))
+    page.wait_for_selector('ul.search li a[href*="notation"]', timeout=60_000)  # results come in one by one
     page.close()
 
 

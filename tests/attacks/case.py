@@ -58,6 +58,11 @@ class Attack:
         named = self.verdicts.get(id) or (("right",) if id in KEPT[self.assignment] else None)
         return verdict in named if named else verdict != "right"
 
+    def settled(self, id: str) -> bool:
+        """Whether the exercise comes out right, or not right, every time: no limit that is hit by chance decides."""
+        named = self.verdicts.get(id) or ("right",)
+        return "right" not in named or named == ("right",)
+
     def write(self, path: Path, words: dict[str, str]) -> None:
         """Put the submission at ``path``, placeholders filled in."""
         notebook = template(self.assignment)

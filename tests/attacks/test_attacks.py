@@ -33,8 +33,8 @@ CHOSEN = tuple(a for a in attacks() if re.search(os.environ.get("DLCOURSE_ATTACK
 
 needs_bwrap = pytest.mark.skipif(shutil.which("bwrap") is None, reason="bubblewrap is not on this machine")
 pytestmark = [needs_bwrap, pytest.mark.sandbox, pytest.mark.slow]
-# What these show is not always the same: a thread races with the cells; /proc/keys lists the kernel's keyrings.
-_VARYING = ("forging_frames_later", "stealing_files")
+# What this shows is not always the same: /proc/keys lists the kernel's keyrings.
+_VARYING = ("stealing_files",)
 _ADDRESS = re.compile(r"\b(?:0x)?7f[0-9a-f]{10}\b")  # of an object, where a student prints one
 SHARED = tuple(map(Path, ("/tmp", "/dev/shm", "/var/tmp", "/run", str(Path.home()))))
 
@@ -97,12 +97,14 @@ def test_it_gets_what_it_has_earned(battle, entry, attack):
         assert not any(row.points.values())
         return
     assert not row.refused
-    # The verdicts of nbgrader's notebooks are those on the public cases; points are decided by the secret ones.
+    # The verdicts of nbgrader's notebooks are those on the public cases; points are decided by the secret ones, in another
+    # run. So they agree only where the attack comes out the same in every run.
     public_only = entry == "nbgrader" and attack.name == "forging_public_table"
     for id, verdict in row.verdicts.items():
         assert attack.allowed(id, verdict) or (public_only and verdict == "right"), f"{id}: {verdict}"
         assert attack.allowed(id, "right") or not row.points[id], f"{row.points[id]:g} points for {id}"
-        assert (row.points[id] > 0) == (verdict == "right") or public_only
+        two_runs = entry == "nbgrader" and not attack.settled(id)
+        assert (row.points[id] > 0) == (verdict == "right") or public_only or two_runs
     assert set(row.verdicts) == set(row.points)
     for text in attack.shown:
         assert text in row.outputs
@@ -161,7 +163,8 @@ def test_what_students_see_does_not_depend_on_the_secret_seed(battle):
     ours, theirs = (battle.loud[entry] for entry in ENTRIES)
     assert ours.seed != theirs.seed
     for attack in CHOSEN:
-        if attack.family in ("stealing", "forging") and not attack.refused and attack.name not in _VARYING:
+        comparable = all(attack.settled(id) for id in KEPT[attack.assignment]) and attack.name not in _VARYING
+        if attack.family in ("stealing", "forging") and not attack.refused and comparable:
             student = student_id(os.fsdecode(attack.folder))
             mine, yours = (arena.row(attack.assignment, student) for arena in (ours, theirs))
             said, again = (_ADDRESS.sub("address", each.outputs) for each in (mine, yours))
