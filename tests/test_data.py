@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ from hypothesis import strategies as st
 from dlcourse import data
 
 REPOSITORY = Path(__file__).parent.parent
-FILES = data._IDX_SETS["mnist"].md5
+FILES = data._IDX_SETS["mnist"].files.md5
 LOAD_MNIST = "print(data.load('mnist'))"
+FETCHED, PHOTOGRAPHS, TEXTS = ("mnist", "fashion_mnist", "cifar10"), ("china", "flower"), ("names", "shakespeare")
 SYNTHETIC = {"xor": data.xor, "moons": data.moons, "spirals": data.spirals, "shapes": data.shapes}
 
 
@@ -36,11 +38,9 @@ SYNTHETIC = {"xor": data.xor, "moons": data.moons, "spirals": data.spirals, "sha
 def real_files() -> Path:
     """A folder with the published MNIST and Fashion-MNIST files."""
     folder = Path(os.environ.get("DLCOURSE_DATA") or REPOSITORY.parent / "shared" / "data")
-    for spec in data._IDX_SETS.values():
-        if not all((folder / spec.torchvision / "raw" / file).exists() for file in spec.md5):
-            pytest.skip(
-                f"{folder} does not hold the {spec.torchvision} files; DLCOURSE_DATA can name a folder that does"
-            )
+    for spec in (*(one.files for one in data._IDX_SETS.values()), data._CIFAR10_CUT):
+        if not all((folder / spec.folder / file).exists() for file in spec.md5):
+            pytest.skip(f"{folder} does not hold {spec.folder}; DLCOURSE_DATA can name a folder that does")
     return folder
 
 
@@ -309,7 +309,7 @@ mnist = torchvision.datasets.MNIST({str(tmp_path)!r}, train=False, download=True
 numpy.savez({str(tmp_path / "theirs.npz")!r}, x=mnist.data.numpy(), y=mnist.targets.numpy())
 """)
     assert child.status == 0, child.err
-    ours = [[spec.md5, list(spec.classes)] for spec in data._IDX_SETS.values()]
+    ours = [[spec.files.md5, list(spec.classes)] for spec in data._IDX_SETS.values()]
     assert json.loads(child.out) == ours
     with np.load(tmp_path / "theirs.npz") as theirs:
         mnist = data.load("mnist")
@@ -335,18 +335,20 @@ def test_a_dataset_cannot_be_changed_by_accident_and_prints_shortly():
 
 def test_available_names_all_and_load_takes_each():
     names = data.available()
-    assert set(names) == {"digits", "mnist", "fashion_mnist", *SYNTHETIC, "china", "flower"}
+    assert set(names) == {"digits", *FETCHED, *SYNTHETIC, *PHOTOGRAPHS, *TEXTS}
     assert all("\n" not in line and 20 < len(line) < 100 for line in names.values())
     for name in names:
-        if name in data._PHOTOGRAPHS:
+        if name in PHOTOGRAPHS:
             assert data.photograph(name).ndim == 3
-        elif name not in data._IDX_SETS:
+        elif name in TEXTS:
+            assert len(data.text(name)) > 1e5
+        elif name not in FETCHED:
             assert data.load(name).name == name
             assert data.cached(name)
 
 
 def test_unknown_names_and_options_are_told():
-    with pytest.raises(ValueError, match="name is 'mnits', expected one of digits, mnist, fashion_mnist, xor"):
+    with pytest.raises(ValueError, match="name is 'mnits', expected one of digits, mnist, fashion_mnist, cifar10, xor"):
         data.load("mnits")
     with pytest.raises(ValueError, match=r"a photograph: call dlcourse.data.photograph\('china'\)"):
         data.load("china")
@@ -499,6 +501,95 @@ def test_photographs_shrink_by_averaging():
         data.photograph("rome")
 
 
+# Texts.
+
+
+def test_texts():
+    names = data.text("names").splitlines()
+    assert len(names) == 32033 and names[:3] == ["emma", "olivia", "ava"] and "".join(names).islower()
+    shakespeare = data.text("shakespeare")
+    assert len(shakespeare) == 1_115_394 and len(set(shakespeare)) == 65 and shakespeare.startswith("First Citizen:")
+    with pytest.raises(ValueError, match="name is 'bible', expected one of names, shakespeare"):
+        data.text("bible")
+    with pytest.raises(ValueError, match=r"a text: call dlcourse.data.text\('names'\)"):
+        data.load("names")
+
+
+# CIFAR-10.
+
+
+def test_cifar10(real_files, cache, monkeypatch):
+    monkeypatch.setenv("DLCOURSE_DATA", str(real_files))
+    assert data.cached("cifar10")
+    cifar = data.load("cifar10", download=False)
+    assert_typed(cifar, (3, 32, 32), (4000, 1000))
+    assert cifar.x_train.min() >= 0 and cifar.x_train.max() == 1
+    assert np.bincount(cifar.y_train).tolist() == [396, 366, 420, 384, 422, 393, 414, 385, 407, 413]
+    # The first image is the well-known frog: its first red pixel is 59, its first green one 62.
+    assert cifar.classes[cifar.y_train[0]] == "frog"
+    assert (cifar.x_train[0, :2, 0, 0] * 255).round().tolist() == [59, 62]
+
+
+def test_cifar10_is_what_torchvision_reads(real_files, cache, nursery, monkeypatch, tmp_path):
+    monkeypatch.setenv("DLCOURSE_DATA", str(real_files))
+    child = nursery.run(f"""
+import json, numpy
+class Cut(torchvision.datasets.CIFAR10):
+    base_folder = "cifar-10-batches-py-subset"
+    train_list, test_list = [[f"data_batch_{{i}}", None] for i in range(1, 6)], [["test_batch", None]]
+    meta = {{"filename": "batches.meta", "key": "label_names", "md5": None}}
+    _check_integrity = lambda self: True
+theirs = Cut({str(real_files)!r}, train=True)
+numpy.savez({str(tmp_path / "theirs.npz")!r}, x=theirs.data, y=theirs.targets)
+published = torchvision.datasets.CIFAR10
+print(json.dumps([dict(published.train_list[:1] + published.test_list), published.url, published.tgz_md5,
+                  theirs.classes]))
+""")
+    assert child.status == 0, child.err
+    spec = data._CIFAR10
+    assert json.loads(child.out) == [spec.files.md5, *spec.files.archive, list(spec.classes)]
+    with np.load(tmp_path / "theirs.npz") as theirs:
+        cifar = data.load("cifar10")
+        assert np.array_equal((cifar.x_train * 255).round().astype(np.uint8), theirs["x"].transpose(0, 3, 1, 2))
+        assert np.array_equal(cifar.y_train, theirs["y"])
+
+
+def test_cifar10_from_a_mirror(cache, nursery, server):
+    assert not data.cached("cifar10")
+    child = nursery.run("print(data.load('cifar10'))")
+    assert child.out == "Dataset(cifar10: 4000 to train, 1000 to test, each 3x32x32 float32, 10 classes)\n"
+    assert data.cached("cifar10") and len(files_in(cache)) == 6
+
+
+ARCHIVE = """
+import hashlib, dataclasses
+from dlcourse.data import files
+content = open({path!r}, "rb").read()
+kept = {{}}
+for name in ("data_batch_1", "test_batch"):
+    kept[name] = hashlib.md5(open({folder!r} + "/" + name, "rb").read()).hexdigest()
+data._CIFAR10_CUT = dataclasses.replace(data._CIFAR10_CUT, folder="not-here")
+spec = dataclasses.replace(data._CIFAR10.files, md5=kept, archive=({url!r}, hashlib.md5(content).hexdigest()))
+data._CIFAR10 = dataclasses.replace(data._CIFAR10, files=spec)
+"""
+
+
+def test_cifar10_from_the_published_archive(real_files, cache, nursery, monkeypatch, tmp_path):
+    """A real server with a tar file laid out as the published one; only its sums are others."""
+    monkeypatch.delenv("DLCOURSE_MIRROR")
+    folder, path = real_files / "cifar-10-batches-py-subset", tmp_path / "served" / "cifar-10-python.tar.gz"
+    path.parent.mkdir()
+    with tarfile.open(path, "w:gz") as archive:
+        for name in ("batches.meta", "data_batch_1", "data_batch_2", "test_batch"):
+            archive.add(folder / name, f"cifar-10-batches-py/{name}")
+    server = Server(path.parent)
+    prepare = ARCHIVE.format(path=str(path), folder=str(folder), url=f"{server.url}/{path.name}")
+    child = nursery.run(prepare + "print(data.load('cifar10').x_train.shape)")
+    server.stop()
+    assert (child.out, child.status) == ("(800, 3, 32, 32)\n", 0), child.err
+    assert files_in(cache) == ["cifar-10-batches-py/data_batch_1", "cifar-10-batches-py/test_batch"]
+
+
 # Fetching.
 
 
@@ -602,7 +693,7 @@ def test_a_silent_server_is_not_waited_for_without_end(cache, nursery, server):
     server.hold = sorted(FILES)[0]
     assert nursery.run("").status == 0  # torchvision is imported by now
     before = time.monotonic()
-    assert "timed out" in nursery.run("data._TIMEOUT = 0.5; data.load('mnist')").says
+    assert "timed out" in nursery.run("data.files.TIMEOUT = 0.5; data.load('mnist')").says
     assert time.monotonic() - before < 10  # and not the 20 that the server would have waited
     assert files_in(cache) == []
 
