@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import doctest
+import gzip
 import hashlib
 import importlib.util
 import inspect
@@ -16,6 +17,7 @@ import sys
 import tarfile
 import threading
 import time
+import wave
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -30,7 +32,9 @@ from dlcourse import data
 REPOSITORY = Path(__file__).parent.parent
 FILES = data._IDX_SETS["mnist"].files.md5
 LOAD_MNIST = "print(data.load('mnist'))"
-FETCHED, PHOTOGRAPHS, TEXTS = ("mnist", "fashion_mnist", "cifar10"), ("china", "flower"), ("names", "shakespeare")
+FETCHED = ("mnist", "fashion_mnist", "cifar10", "spoken_digits")
+PHOTOGRAPHS, TEXTS = ("china", "flower"), ("names", "shakespeare")
+OTHERS = {"cora": data.graph, "mutag": data.graphs, "polarity": data.sentences}
 SYNTHETIC = {"xor": data.xor, "moons": data.moons, "spirals": data.spirals, "shapes": data.shapes}
 
 
@@ -38,7 +42,8 @@ SYNTHETIC = {"xor": data.xor, "moons": data.moons, "spirals": data.spirals, "sha
 def real_files() -> Path:
     """A folder with the published MNIST and Fashion-MNIST files."""
     folder = Path(os.environ.get("DLCOURSE_DATA") or REPOSITORY.parent / "shared" / "data")
-    for spec in (*(one.files for one in data._IDX_SETS.values()), data._CIFAR10_CUT):
+    image_sets = (*(one.files for one in data._IDX_SETS.values()), data._CIFAR10_CUT)
+    for spec in (*image_sets, data.MUTAG, data.POLARITY, data.spoken_digits_files()):
         if not all((folder / spec.folder / file).exists() for file in spec.md5):
             pytest.skip(f"{folder} does not hold {spec.folder}; DLCOURSE_DATA can name a folder that does")
     return folder
@@ -335,22 +340,27 @@ def test_a_dataset_cannot_be_changed_by_accident_and_prints_shortly():
 
 def test_available_names_all_and_load_takes_each():
     names = data.available()
-    assert set(names) == {"digits", *FETCHED, *SYNTHETIC, *PHOTOGRAPHS, *TEXTS}
+    assert set(names) == {"digits", *FETCHED, *SYNTHETIC, *PHOTOGRAPHS, *TEXTS, *OTHERS}
     assert all("\n" not in line and 20 < len(line) < 100 for line in names.values())
     for name in names:
         if name in PHOTOGRAPHS:
             assert data.photograph(name).ndim == 3
         elif name in TEXTS:
             assert len(data.text(name)) > 1e5
+        elif name in OTHERS:
+            with pytest.raises(ValueError, match=f"call dlcourse.data.{OTHERS[name].__name__}"):
+                data.load(name)
         elif name not in FETCHED:
             assert data.load(name).name == name
             assert data.cached(name)
 
 
 def test_unknown_names_and_options_are_told():
-    with pytest.raises(ValueError, match="name is 'mnits', expected one of digits, mnist, fashion_mnist, cifar10, xor"):
+    with pytest.raises(
+        ValueError, match="name is 'mnits', expected one of digits, mnist, fashion_mnist, cifar10, spoken_digits, xor"
+    ):
         data.load("mnits")
-    with pytest.raises(ValueError, match=r"a photograph: call dlcourse.data.photograph\('china'\)"):
+    with pytest.raises(ValueError, match=r"load does not give: call dlcourse.data.photograph\('china'\)"):
         data.load("china")
     with pytest.raises(ValueError, match="'digits' takes no options, got n"):
         data.load("digits", n=3)
@@ -511,8 +521,103 @@ def test_texts():
     assert len(shakespeare) == 1_115_394 and len(set(shakespeare)) == 65 and shakespeare.startswith("First Citizen:")
     with pytest.raises(ValueError, match="name is 'bible', expected one of names, shakespeare"):
         data.text("bible")
-    with pytest.raises(ValueError, match=r"a text: call dlcourse.data.text\('names'\)"):
+    with pytest.raises(ValueError, match=r"load does not give: call dlcourse.data.text\('names'\)"):
         data.load("names")
+
+
+def test_what_comes_with_the_package_is_made_from_the_published_files(real_files, tmp_path):
+    command = [sys.executable, REPOSITORY / "tools" / "pack_data.py", real_files, "--into", tmp_path]
+    subprocess.run(command, check=True, capture_output=True)
+    assert len(files_in(tmp_path)) == 4
+    for name in files_in(tmp_path):
+        made, kept = tmp_path / name, REPOSITORY / "dlcourse" / "data" / name
+        if name.endswith(".gz"):
+            assert gzip.decompress(made.read_bytes()) == gzip.decompress(kept.read_bytes())
+        else:
+            with np.load(made) as one, np.load(kept) as other:
+                assert {key: one[key].tobytes() for key in one} == {key: other[key].tobytes() for key in other}
+
+
+# Graphs.
+
+
+def test_cora(real_files):
+    cora = data.graph("cora")
+    assert repr(cora) == "Citations(cora: 2708 nodes, 10556 edges, 140 to train, 500 to validate, 1000 to test)"
+    assert cora.x.dtype == np.float32 and cora.x.shape == (2708, 1433) and cora.x.sum() == 49216
+    assert np.bincount(cora.y).tolist() == [351, 217, 418, 818, 426, 298, 180] and len(cora.classes) == 7
+    assert np.bincount(cora.y[cora.train]).tolist() == [20] * 7
+    pairs = set(map(tuple, cora.edges.T.tolist()))
+    assert len(pairs) == 10556 and all((b, a) in pairs and a != b for a, b in pairs)
+    # Papers cite papers of their own subject: Cora would be of no use if features, labels and edges were out of step.
+    assert (cora.y[cora.edges[0]] == cora.y[cora.edges[1]]).mean() > 0.8
+    with pytest.raises(ValueError, match="name is 'citeseer', expected 'cora'"):
+        data.graph("citeseer")
+
+
+def test_mutag(real_files, cache, monkeypatch):
+    monkeypatch.setenv("DLCOURSE_DATA", str(real_files))
+    mutag = data.graphs("mutag", download=False)
+    assert repr(mutag) == "Molecules(mutag: 188 graphs, 2 classes)" and mutag.y.sum() == 125
+    assert sum(len(one.x) for one in mutag.graphs) == 3371
+    assert sum(one.edges.shape[1] for one in mutag.graphs) == sum(len(one.bonds) for one in mutag.graphs) == 7442
+    for one in mutag.graphs:
+        assert (one.x.sum(axis=1) == 1).all() and set(one.edges.ravel()) == set(range(len(one.x)))
+        assert one.x[:, [1, 2]].sum(axis=0).min() >= 1  # nitro compounds: each has nitrogen and oxygen
+
+
+# Sentences and recordings.
+
+
+def test_polarity(real_files, cache, monkeypatch):
+    with pytest.raises(data.DataUnavailable, match="polarity is not in"):
+        data.sentences("polarity", download=False)
+    monkeypatch.setenv("DLCOURSE_DATA", str(real_files))
+    lines, y = data.sentences("polarity")
+    assert len(lines) == len(y) == 10662 and y.sum() == 5331 and y.dtype == np.int64
+    assert "\n" not in "".join(lines) and all(line == line.strip() and line for line in lines)
+    good = [sum("masterpiece" in line for line, of in zip(lines, y, strict=True) if of == k) for k in (0, 1)]
+    assert good[1] > good[0]
+
+
+def test_spoken_digits(real_files, cache, monkeypatch):
+    assert not data.cached("spoken_digits")
+    monkeypatch.setenv("DLCOURSE_DATA", str(real_files))
+    spoken = data.load("spoken_digits", download=False)
+    assert spoken.x_train.shape == (600, 8000) and spoken.x_test.shape == (300, 8000)
+    assert spoken.x_train.dtype == np.float32 and 0.5 < abs(spoken.x_train).max() <= 1
+    assert np.bincount(spoken.y_train).tolist() == [60] * 10 and np.bincount(spoken.y_test).tolist() == [30] * 10
+    with wave.open(str(real_files / "free-spoken-digit-dataset" / "recordings" / "7_theo_0.wav")) as clip:
+        first = np.frombuffer(clip.readframes(8000), "<i2") / 32768
+    assert sum(np.array_equal(x[: len(first)], first.astype(np.float32)) for x in spoken.x_test) == 1
+
+
+def test_spoken_digits_from_the_published_archive(real_files, cache, nursery, monkeypatch, tmp_path):
+    """A real server with a tar file laid out as the published one, in which one clip is damaged, then whole."""
+    monkeypatch.delenv("DLCOURSE_MIRROR")
+    path = tmp_path / "served" / "commit.tar.gz"
+    path.parent.mkdir()
+    clips = sorted((real_files / "free-spoken-digit-dataset" / "recordings").glob("*.wav"))
+    server = Server(path.parent)
+    code = f"""
+import dataclasses
+spec = dataclasses.replace(data.spoken_digits_files(), archive=({server.url + "/commit.tar.gz"!r}, None))
+data.recordings.spoken_digits_files = lambda: spec
+print(data.load("spoken_digits").x_train.shape)
+"""
+    for damaged in (True, False):
+        with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+            for clip in clips:
+                archive.add(clip, f"free-spoken-digit-dataset-commit/recordings/{clip.name}")
+            if damaged:
+                (tmp_path / clip.name).write_bytes(b"RIFF")
+                archive.add(tmp_path / clip.name, f"free-spoken-digit-dataset-commit/recordings/{clip.name}")
+        child = nursery.run(code)
+        if damaged:
+            assert "has a wrong checksum" in child.says and files_in(cache) == []
+        else:
+            assert child.out == "(600, 8000)\n", child.err
+    server.stop()
 
 
 # CIFAR-10.

@@ -9,9 +9,9 @@ Everything follows one rule: inputs are ``float32`` (``dtype=`` changes that), l
 are ``(N, H, W)`` or ``(N, C, H, W)`` with values from 0 to 1, points in the plane are ``(N, 2)``. What is drawn at
 random depends on ``seed`` alone.
 
-``digits``, the photographs, the texts and the synthetic sets are always there. ``mnist``, ``fashion_mnist`` and
-``cifar10`` are read from the folders that :func:`folders` lists, and fetched once, by torchvision, where none of them
-has the files. Environment variables say where from and where to:
+``digits``, the photographs, the texts, the graph of Cora and the synthetic sets are always there. The others are read
+from the folders that :func:`folders` lists, and fetched once, by torchvision, where none of them has the files; ask
+:func:`cached` first where that would be too long. Environment variables say where from and where to:
 
 ``DLCOURSE_DATA``
     A folder that is looked in first. It may be read-only. Its layout is torchvision's: ``MNIST/raw/*.gz``.
@@ -38,18 +38,26 @@ import numpy.typing as npt
 
 from dlcourse.data import files
 from dlcourse.data.files import DataUnavailable, FileSet, folders
+from dlcourse.data.graphs import MUTAG, Citations, Molecule, Molecules, graph, graphs
+from dlcourse.data.recordings import POLARITY, sentences, spoken_digits, spoken_digits_files
 from dlcourse.data.synthetic import SHAPES, Seed, check_int, moons, shapes, spirals, xor
 
 __all__ = [
+    "Citations",
     "DataUnavailable",
     "Dataset",
+    "Molecule",
+    "Molecules",
     "available",
     "cached",
     "folders",
+    "graph",
+    "graphs",
     "holdout",
     "load",
     "moons",
     "photograph",
+    "sentences",
     "shapes",
     "spirals",
     "text",
@@ -176,11 +184,14 @@ _CIFAR10_CUT = FileSet(
 
 
 def cached(name: str) -> bool:
-    """Whether :func:`load` needs no network for ``name``: all its files are there, with the right checksums."""
-    _check_name(name)
+    """Whether ``name`` needs no network: all its files are on this machine, with the right checksums."""
+    if name not in available():
+        raise ValueError(f"name is {name!r}, expected one of {', '.join(available())}")
     if name == "cifar10":
         return files.whole(_CIFAR10_CUT) or files.whole(_CIFAR10.files)
-    return name not in _IDX_SETS or files.whole(_IDX_SETS[name].files)
+    fetched = {each: published.files for each, published in _IDX_SETS.items()}
+    fetched |= {"mutag": MUTAG, "polarity": POLARITY, "spoken_digits": spoken_digits_files()}
+    return name not in fetched or files.whole(fetched[name])
 
 
 def _array(gz: bytes) -> npt.NDArray[np.uint8]:
@@ -231,6 +242,16 @@ def _load_cifar10(dtype: npt.DTypeLike, download: bool) -> Dataset:
         name="cifar10",
         source=_CIFAR10.source,
         licence=_CIFAR10.licence,
+    )
+
+
+def _load_spoken_digits(dtype: npt.DTypeLike, download: bool) -> Dataset:
+    return Dataset(
+        **spoken_digits(dtype, download),
+        classes=tuple("0123456789"),
+        name="spoken_digits",
+        source="Z. Jackson et al.: Free Spoken Digit Dataset, takes 0 to 14",
+        licence="CC BY-SA 4.0",
     )
 
 
@@ -364,6 +385,7 @@ _DESCRIPTIONS = {
     "mnist": "handwritten digits, 28x28: 60000 to train, 10000 to test; fetched once, 12 MB",
     "fashion_mnist": "pictures of clothes, 28x28: 60000 to train, 10000 to test; fetched once, 31 MB",
     "cifar10": "colour photographs, 3x32x32: the first 4000 to train and 1000 to test; fetched once, 170 MB",
+    "spoken_digits": "digits spoken by six people, waves of 8000: 600 to train, 300 to test; fetched once, 20 MB",
     "xor": "the four corners of the unit square, or noisy points around them; options n, noise, seed",
     "moons": "two half circles in the plane; options n, noise, seed",
     "spirals": "arms that wind round the origin; options n, noise, seed, arms, turns",
@@ -371,9 +393,16 @@ _DESCRIPTIONS = {
 }
 
 
+_OTHERS = {
+    "cora": "graph of 2708 papers that cite each other, from dlcourse.data.graph; always there",
+    "mutag": "188 molecules as graphs, from dlcourse.data.graphs; fetched once, 1 MB",
+    "polarity": "10662 sentences on films, for and against, from dlcourse.data.sentences; fetched once, 2 MB",
+}
+
+
 def available() -> dict[str, str]:
-    """What there is, a line each: names for :func:`load`, then those for :func:`photograph` and :func:`text`."""
-    return {**_DESCRIPTIONS, **_PHOTOGRAPHS, **_TEXTS}
+    """What there is, a line each: names for :func:`load`, then those that other functions of this module take."""
+    return {**_DESCRIPTIONS, **_PHOTOGRAPHS, **_TEXTS, **_OTHERS}
 
 
 def load(name: str, *, dtype: npt.DTypeLike = np.float32, download: bool = True, **options) -> Dataset:
@@ -382,8 +411,8 @@ def load(name: str, *, dtype: npt.DTypeLike = np.float32, download: bool = True,
     Parameters
     ----------
     name : str
-        ``"digits"``, ``"mnist"``, ``"fashion_mnist"``, ``"cifar10"``, ``"xor"``, ``"moons"``, ``"spirals"`` or
-        ``"shapes"``.
+        ``"digits"``, ``"mnist"``, ``"fashion_mnist"``, ``"cifar10"``, ``"spoken_digits"``, ``"xor"``, ``"moons"``,
+        ``"spirals"`` or ``"shapes"``.
     dtype : float dtype
         Of the inputs. Labels are always int64.
     download : bool
@@ -395,9 +424,9 @@ def load(name: str, *, dtype: npt.DTypeLike = np.float32, download: bool = True,
     Returns
     -------
     Dataset
-        Images ``(N, H, W)``, those of ``cifar10`` ``(N, 3, H, W)``, with values from 0 to 1, or points ``(N, 2)``;
-        labels ``(N,)``. Of ``digits`` the same fifth is held out each time, every class in proportion; the others
-        come split.
+        Images ``(N, H, W)``, those of ``cifar10`` ``(N, 3, H, W)``, with values from 0 to 1; waves ``(N, 8000)`` at
+        8 kHz with values from -1 to 1; or points ``(N, 2)``; labels ``(N,)``. Of ``digits`` the same fifth is held out
+        each time, every class in proportion; the other real sets come split.
 
     Raises
     ------
@@ -420,14 +449,18 @@ def load(name: str, *, dtype: npt.DTypeLike = np.float32, download: bool = True,
         raise ValueError(f"{name!r} takes no options, got {', '.join(options)}")
     if name == "digits":
         return _load_digits(dtype)
+    if name == "spoken_digits":
+        return _load_spoken_digits(dtype, download)
     return _load_cifar10(dtype, download) if name == "cifar10" else _load_idx(name, dtype, download)
 
 
+_INSTEAD = dict.fromkeys(_PHOTOGRAPHS, "photograph") | dict.fromkeys(_TEXTS, "text")
+_INSTEAD |= {"cora": "graph", "mutag": "graphs", "polarity": "sentences"}
+
+
 def _check_name(name: str) -> None:
-    if name in _PHOTOGRAPHS:
-        raise ValueError(f"name is {name!r}, which is a photograph: call dlcourse.data.photograph({name!r})")
-    if name in _TEXTS:
-        raise ValueError(f"name is {name!r}, which is a text: call dlcourse.data.text({name!r})")
+    if name in _INSTEAD:
+        raise ValueError(f"name is {name!r}, which load does not give: call dlcourse.data.{_INSTEAD[name]}({name!r})")
     if name not in _DESCRIPTIONS:
         raise ValueError(f"name is {name!r}, expected one of {', '.join(_DESCRIPTIONS)}")
 

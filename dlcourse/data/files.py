@@ -36,14 +36,14 @@ class FileSet:
     md5 : names to sums
     mirrors : addresses to which a file's name is appended, tried in this order
     megabytes : how much is fetched
-    archive : the address of a tar file that holds them all, and its md5 sum, where they are published so
+    archive : the address of a tar file that holds them all, where they are published so, and its md5 sum, if it has one
     """
 
     folder: str
     md5: dict[str, str]
     mirrors: tuple[str, ...]
     megabytes: int
-    archive: tuple[str, str] | None = None
+    archive: tuple[str, str | None] | None = None
 
 
 def folders() -> list[Path]:
@@ -149,7 +149,7 @@ class _Unreachable(Exception):
     """No server gave the file; the message says what each of them did."""
 
 
-def _fetch(download_url: Callable, mirrors: tuple[str, ...], file: str, md5: str, folder: Path) -> None:
+def _fetch(download_url: Callable, mirrors: tuple[str, ...], file: str, md5: str | None, folder: Path) -> None:
     """Fetch one file into ``folder`` from the first mirror that has it with the right checksum."""
     reasons = []
     for mirror in mirrors:

@@ -149,11 +149,20 @@ def shapes(
     u, v = cos * dx + sin * dy, cos * dy - sin * dx  # (n, H, W): the shape's own axes
 
     mask = np.empty((n, size, size))
-    for label, outside in enumerate((_circle, _square, _triangle, _cross)):
+    for label in range(len(SHAPES)):
         mine = y == label
-        mask[mine] = np.clip(0.5 - outside(u[mine], v[mine], r[mine]), 0, 1)
+        mask[mine] = coverage(label, u[mine], v[mine], r[mine])
     x = dark[:, None, None] + (bright - dark)[:, None, None] * mask + noise * rng.standard_normal(mask.shape)
     return np.clip(x, 0, 1).astype(dtype), y.astype(np.int64)
+
+
+def coverage(label: int, u: npt.NDArray, v: npt.NDArray, r: npt.ArrayLike) -> npt.NDArray:
+    """How much of the pixel at (u, v), measured from its centre along its own axes, shape ``label`` covers, 0 to 1.
+
+    ``r`` is the radius of the circle around the shape, in pixels; edges are soft over one pixel.
+    """
+    outside = (_circle, _square, _triangle, _cross)[label]
+    return np.clip(0.5 - outside(u, v, r), 0, 1)
 
 
 # How far (u, v) lies outside a shape whose corners have distance r from the origin; negative inside.
