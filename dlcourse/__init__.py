@@ -18,6 +18,7 @@ _SUBMODULES = (
     "cnn",
     "conv",
     "data",
+    "detection",
     "exercises",
     "init",
     "losses",
@@ -29,8 +30,12 @@ _SUBMODULES = (
     "plot",
     "pooling",
     "regularization",
+    "residual",
+    "resnet",
+    "scenes",
     "show",
     "train",
+    "unet",
 )
 __all__ = [*_SUBMODULES]
 
