@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _SUBMODULES = (
     "activations",
     "approximation",
+    "attention",
     "augment",
     "autodiff",
     "check",
@@ -34,7 +35,9 @@ _SUBMODULES = (
     "resnet",
     "scenes",
     "show",
+    "tokenizer",
     "train",
+    "transformer",
     "unet",
 )
 __all__ = [*_SUBMODULES]
