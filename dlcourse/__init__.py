@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 _SUBMODULES = (
     "activations",
     "approximation",
+    "attacks",
     "attention",
     "augment",
     "autodiff",
@@ -21,6 +22,7 @@ _SUBMODULES = (
     "data",
     "detection",
     "exercises",
+    "explain",
     "init",
     "language",
     "losses",
@@ -40,6 +42,7 @@ _SUBMODULES = (
     "show",
     "tokenizer",
     "train",
+    "transfer",
     "transformer",
     "unet",
 )

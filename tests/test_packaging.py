@@ -22,7 +22,16 @@ except ModuleNotFoundError:  # Python 3.10
 REPOSITORY = Path(__file__).parent.parent
 HEAVY = ("torch", "torchvision", "matplotlib")
 DRAWS = {"plot"}  # the one module for figures
-NETWORKS = {"cnn", "resnet", "seq", "transformer", "unet"}  # modules that define torch.nn.Modules import torch at the top
+NETWORKS = {
+    "attacks",
+    "cnn",
+    "explain",
+    "resnet",
+    "seq",
+    "transfer",
+    "transformer",
+    "unet",
+}  # modules that define torch.nn.Modules import torch at the top
 
 # conda-forge's name where it is another one; None: conda-forge does not have it, so pip installs it.
 CONDA_NAMES = {
