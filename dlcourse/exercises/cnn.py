@@ -66,6 +66,20 @@ def _max_pool_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield case("float32", rng.normal(size=(3, 2, 8, 6)).astype(np.float32), 2, 2)
 
 
+def _max_pool_of(windows):
+    """Max-pooling with ``windows(size, kernel, stride)`` of them along an axis; slices end where the image does."""
+
+    def pool(x, kernel, stride):
+        rows, columns = (windows(n, kernel, stride) for n in x.shape[2:])
+        out = np.zeros((*x.shape[:2], rows, columns), x.dtype)
+        for p, q in np.ndindex(rows, columns):
+            window = x[:, :, p * stride : p * stride + kernel, q * stride : q * stride + kernel]
+            out[:, :, p, q] = window.max(axis=(2, 3))
+        return out
+
+    return pool
+
+
 max_pool = Exercise(
     id="cnn.max_pool",
     title="Max-pooling",
@@ -104,6 +118,21 @@ max_pool = Exercise(
                 -_max_pool(-x, kernel, stride),
             ),
             "a large negative value is not a large value: no absolute values.",
+        ),
+        Mistake(
+            "rounded_up",
+            _max_pool_of(lambda n, kernel, stride: -((kernel - n) // stride) + 1),
+            "right where the windows fit. Windows that would hang over the edge are left out; yours are cut off there.",
+        ),
+        Mistake(
+            "size_over_stride",
+            _max_pool_of(lambda n, kernel, stride: n // stride),
+            "right where kernel and stride are equal. How many windows fit depends on the kernel too.",
+        ),
+        Mistake(
+            "first_place_forgotten",
+            _max_pool_of(lambda n, kernel, stride: (n - kernel) // stride),
+            "you count the window's steps. It stands in one more place than it takes steps.",
         ),
     ),
     withhold=(*_MAXIMUM, *POOLING),
@@ -241,7 +270,12 @@ def _adaptive_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield case("drawn at random", rng.normal(size=(2, 2, *rng.integers(7, 14, 2))), *sizes)
 
 
-def _binned(edges, reduce=lambda w: w.mean(axis=(2, 3))):
+def _mean(window):
+    with np.errstate(invalid="ignore"):  # an empty window: 0 / 0
+        return window.sum(axis=(2, 3)) / np.array(window.shape[2] * window.shape[3], float)
+
+
+def _binned(edges, reduce=_mean):
     """Adaptive pooling with windows ``edges(size, out)``."""
 
     def pool(x, rows, columns):
@@ -269,13 +303,18 @@ adaptive = Exercise(
     mistakes=(
         Mistake(
             "both_rounded_down",
-            _binned(lambda n, m: [(p * n // m, max((p + 1) * n // m, p * n // m + 1)) for p in range(m)]),
+            _binned(lambda n, m: [(p * n // m, (p + 1) * n // m) for p in range(m)]),
             "right where the sizes divide. A window's end is rounded up, so that neighbours may share a pixel.",
         ),
         Mistake(
             "same_length_for_all",
-            _binned(lambda n, m: [(p * n // m, min(p * n // m + max(n // m, 1), n)) for p in range(m)]),
+            _binned(lambda n, m: [(p * (n // m), (p + 1) * (n // m)) for p in range(m)]),
             "right where the sizes divide. Your windows are all of the same length, so some pixels are in none.",
+        ),
+        Mistake(
+            "both_rounded_to_nearest",
+            _binned(lambda n, m: [(round(p * n / m), round((p + 1) * n / m)) for p in range(m)]),
+            "right where the sizes divide. A window's start is rounded down and its end up, not to the nearest.",
         ),
         Mistake(
             "sums",
@@ -371,6 +410,12 @@ receptive_field = Exercise(
             _field_by(lambda size, jump, kernel, stride: (size + (kernel - 1) * jump, jump + stride - 1)),
             "strides multiply: two of 2 make a jump of 4.",
         ),
+        Mistake(
+            "last_stride_for_the_jump",
+            _field_by(lambda size, jump, kernel, stride: (size + (kernel - 1) * jump, stride)),
+            "your jump is the last layer's stride. All strides up to here multiply.",
+        ),
+        Mistake("swapped", lambda layers: _field(layers)[::-1], "the two are swapped: the size first, then the jump."),
     ),
     withhold=("dlcourse.pooling.receptive_field", "dlcourse.pooling.ReceptiveField"),
     hints=(
@@ -422,6 +467,28 @@ def _bill_cases(rng: np.random.Generator) -> Iterator[Case]:
     first, second = (int(n) for n in rng.integers(3, 9, 2))
     drawn = [["conv", first, 3, 2, 1], ["pool", 3, 1], ["conv", second, 2, 1, 0], ["linear", int(rng.integers(2, 9))]]
     yield case("drawn at random", [C, H, W], drawn)
+
+
+def _walked(places=conv.output_size, pixels_after_linear=False):
+    """The bill with another ``places(size, kernel, stride, padding)`` along an axis."""
+
+    def wrong(shape, layers):
+        (C, H, W), rows = shape, []
+        for kind, *sizes in layers:
+            count = 0
+            if kind == "linear":
+                count = (C * H * W + 1) * sizes[0]
+                C, H, W = (sizes[0], H, W) if pixels_after_linear else (sizes[0], 1, 1)
+            else:
+                kernel, stride, padding = (*sizes, 0) if kind == "pool" else sizes[1:]
+                if kind == "conv":
+                    count = (kernel * kernel * C + 1) * sizes[0]
+                    C = sizes[0]
+                H, W = (places(n, kernel, stride, padding) for n in (H, W))
+            rows.append([C * H * W, count])
+        return rows
+
+    return wrong
 
 
 def _billed(change):
@@ -486,6 +553,26 @@ network_bill = Exercise(
             lambda shape, layers: [row[::-1] for row in bill(shape, layers)],
             "the two columns are swapped: values first, then parameters.",
         ),
+        Mistake(
+            "padding_at_one_end",
+            _walked(lambda n, kernel, stride, padding: (n + padding - kernel) // stride + 1),
+            "right without padding. Padding stands at both ends of an axis.",
+        ),
+        Mistake(
+            "not_rounded",
+            _walked(lambda n, kernel, stride, padding: (n + 2 * padding - kernel) / stride + 1),
+            "a map has whole rows and columns: where the stride does not divide, round the size down.",
+        ),
+        Mistake(
+            "size_kept",
+            _walked(lambda n, kernel, stride, padding: n),
+            "your maps keep their height and width. A convolution without padding and a pooling make them smaller.",
+        ),
+        Mistake(
+            "pixels_after_a_full_layer",
+            _walked(pixels_after_linear=True),
+            "a full layer puts out one number a unit. What follows it sees units × 1 × 1.",
+        ),
     ),
     withhold=("dlcourse.conv.conv2d_parameters", "dlcourse.conv.linear_parameters"),
     hints=(
@@ -530,6 +617,43 @@ class _Means(Subsample):
     def backward(self, dout):
         dx = super().backward(dout) / 4
         self.dw = self.dw / 4
+        return dx
+
+
+class _MeansForward(Subsample):
+    """Means forward, and for dw; dx as for sums."""
+
+    def forward(self, x):
+        return (super().forward(x) - self.b[:, None, None]) / 4 + self.b[:, None, None]
+
+    def backward(self, dout):
+        dx = super().backward(dout)
+        self.dw = self.dw / 4
+        return dx
+
+
+class _GradientShared(Subsample):
+    def backward(self, dout):
+        return super().backward(dout) / 4
+
+
+class _AddsUp(Subsample):
+    def backward(self, dout):
+        old = (getattr(self, "dw", 0), getattr(self, "db", 0))
+        dx = super().backward(dout)
+        self.dw, self.db = old[0] + self.dw, old[1] + self.db
+        return dx
+
+
+class _BiasStays(Subsample):
+    def step(self, lr):
+        self.w = self.w - lr * self.dw
+
+
+class _AveragedImages(Subsample):
+    def backward(self, dout):
+        dx = super().backward(dout)
+        self.dw, self.db = self.dw / len(dout), self.db / len(dout)
         return dx
 
 
@@ -599,6 +723,27 @@ subsample = Exercise(
             "mean_gradients",
             _MeanGradients,
             "dx is right. dw and db are sums over all places of all images, not means.",
+        ),
+        Mistake(
+            "means_forward",
+            _MeansForward,
+            "your windows are averaged; LeNet-5 adds up. dx is right already: each pixel counts in full.",
+        ),
+        Mistake(
+            "gradient_shared",
+            _GradientShared,
+            "dw and db are right. Each pixel of a window goes into the sum in full, so each gets all of w · dout.",
+        ),
+        Mistake(
+            "gradients_add_up",
+            _AddsUp,
+            "the first pass is right. self.dw and self.db are those of the last backward pass; yours add up.",
+        ),
+        Mistake("bias_stays", _BiasStays, "the coefficient learns, the bias does not. `step` moves both."),
+        Mistake(
+            "averaged_over_the_images",
+            _AveragedImages,
+            "dx is right. dw and db are sums over the images, not means: the 1/N of a mean loss is in dout already.",
         ),
         Mistake("uphill", _Uphill, "forward and backward are right; the step goes up the loss, not down."),
         Mistake("one_for_all", _OneForAll, "right for one map. Each map has a coefficient and a bias of its own."),

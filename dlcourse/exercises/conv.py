@@ -45,6 +45,7 @@ def _output_size_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield case("one pixel", 1, 1)
     yield case("stride 2", 7, 3, stride=2)
     yield case("stride 2, one pixel left over", 8, 3, stride=2)
+    yield case("stride 3, one pixel left over", 8, 4, stride=3)
     yield case("stride 3, two pixels left over", 9, 4, stride=3)
     yield case("padding 1 keeps the size", 7, 3, padding=1)
     yield case("padding makes room for the kernel", 1, 5, padding=2)
@@ -119,6 +120,13 @@ output_size = Exercise(
             ),
             "a number of places is whole. When the stride does not divide the free room, which way must you round?",
         ),
+        Mistake(
+            "rounded_to_nearest",
+            lambda size, kernel, stride=1, padding=0, dilation=1: round(
+                (size + 2 * padding - dilation * (kernel - 1) - 1) / stride + 1
+            ),
+            "`round` goes to the nearest whole number, and may count a step that is not whole. Only whole steps count.",
+        ),
     ),
 )
 
@@ -172,6 +180,14 @@ parameters = Exercise(
             _WEIGHTS + _FILTERS * _DEPTH,
             "the three channels are added up before the bias comes in: one bias for each filter.",
         ),
+        Mistake(
+            "one_bias_for_all", _WEIGHTS + 1, "you count one bias for the whole layer. Each of its filters has one."
+        ),
+        Mistake(
+            "weights_for_every_place",
+            _SIDE**2 * (_WEIGHTS + _FILTERS),
+            "you count the weights again at each of the 55 · 55 places. They are shared: the size does not matter.",
+        ),
     ),
 )
 
@@ -222,6 +238,16 @@ multiplications = Exercise(
             "weights_counted_once",
             _WEIGHTS,
             "that is the number of weights. Each weight is used again at every place where the kernel stands.",
+        ),
+        Mistake(
+            "biases_counted",
+            _SIDE**2 * (_WEIGHTS + _FILTERS),
+            "you count the biases too. They are added, and multiply nothing.",
+        ),
+        Mistake(
+            "one_row_of_places",
+            _SIDE * _WEIGHTS,
+            "you count the places of one row. The output has 55 rows of them.",
         ),
     ),
 )
@@ -428,6 +454,11 @@ def _forward(x, w, b, stride=1, padding=0):
     return conv.conv2d_forward(x, w, b, stride=stride, padding=padding)[0]
 
 
+def _forward_from_neighbouring_windows(x, w, b, stride=1, padding=0):
+    OH, OW = _forward(x, w, b, stride, padding).shape[2:]
+    return _forward(x, w, b, 1, padding)[:, :, :OH, :OW]
+
+
 forward = Exercise(
     id="conv.forward",
     title="The convolutional layer",
@@ -473,6 +504,11 @@ forward = Exercise(
             "the bias comes in once for every element of the kernel. Add it after the loop.",
         ),
         Mistake(
+            "bias_added_for_every_product",
+            lambda x, w, b, stride=1, padding=0: _forward(x, w, b * w[0].size, stride, padding),
+            "the bias comes in once for every product. Add it once, after all products of a window are summed.",
+        ),
+        Mistake(
             "padding_ignored",
             lambda x, w, b, stride=1, padding=0: _forward(x, w, b, stride, 0),
             "without padding all is right; with padding the output must be larger.",
@@ -485,9 +521,22 @@ forward = Exercise(
             "you add the zeros at the top and on the left only. They go around the image.",
         ),
         Mistake(
+            "padding_at_the_far_end",
+            lambda x, w, b, stride=1, padding=0: _forward(
+                np.pad(x, ((0, 0), (0, 0), (0, padding), (0, padding))), w, b, stride, 0
+            ),
+            "you add the zeros at the bottom and on the right only. They go around the image.",
+        ),
+        Mistake(
             "stride_ignored",
             lambda x, w, b, stride=1, padding=0: _forward(x, w, b, 1, padding),
             "you compute an output at every pixel. With stride 2 the kernel moves two pixels a step.",
+        ),
+        Mistake(
+            "stride_in_the_size_only",
+            _forward_from_neighbouring_windows,
+            "the output has the right size, but you fill it from neighbouring windows. The window of output (p, q) "
+            "begins at row p · stride and column q · stride.",
         ),
         Mistake(
             "first_channel_only",
@@ -526,15 +575,47 @@ def _backward_with_padding_kept(dout, x, w, stride=1, padding=0):
     return _backward(dout, np.pad(x, around), w, stride, 0)
 
 
+def _places(dout, x, w, stride, padding):
+    """Room for dx with its padding; its part without; and each place (p, q) with its window."""
+    (N, C, H, W), (KH, KW) = x.shape, w.shape[2:]
+    dx = np.zeros((N, C, H + 2 * padding, W + 2 * padding))
+    windows = [
+        (p, q, (..., slice(p * stride, p * stride + KH), slice(q * stride, q * stride + KW)))
+        for p, q in np.ndindex(*dout.shape[2:])
+    ]
+    return dx, dx[:, :, padding : padding + H, padding : padding + W], windows
+
+
 def _backward_where_windows_overwrite(dout, x, w, stride=1, padding=0):
     _, dw, db = _backward(dout, x, w, stride, padding)
-    (N, C, H, W), (OH, OW) = x.shape, dout.shape[2:]
-    dx = np.zeros((N, C, H + 2 * padding, W + 2 * padding))
-    for p in range(OH):
-        for q in range(OW):
-            window = (..., slice(p * stride, p * stride + w.shape[2]), slice(q * stride, q * stride + w.shape[3]))
-            dx[window] = np.einsum("nk,kcij->ncij", dout[:, :, p, q], w)
-    return dx[:, :, padding : padding + H, padding : padding + W], dw, db
+    room, dx, windows = _places(dout, x, w, stride, padding)
+    for p, q, window in windows:
+        room[window] = np.einsum("nk,kcij->ncij", dout[:, :, p, q], w)
+    return dx, dw, db
+
+
+def _backward_where_all_overwrite(dout, x, w, stride=1, padding=0):
+    """The last filter overwrites what the others sent back, too."""
+    _, dw, db = _backward(dout, x, w, stride, padding)
+    room, dx, windows = _places(dout, x, w, stride, padding)
+    for k in range(len(w)):
+        for p, q, window in windows:
+            room[window] = dout[:, k, p, q, None, None, None] * w[k]
+    return dx, dw, db
+
+
+def _backward_of_the_last_place(dout, x, w, stride=1, padding=0):
+    """dw as the last image's last place leaves it."""
+    dx, _, db = _backward(dout, x, w, stride, padding)
+    p, q = ((n - 1) * stride for n in dout.shape[2:])
+    padded = np.pad(x[-1], ((0, 0), (padding, padding), (padding, padding)))
+    window = padded[:, p : p + w.shape[2], q : q + w.shape[3]]
+    return dx, dout[-1, :, -1, -1, None, None, None] * window, db
+
+
+def _backward_cut_at_minus_padding(dout, x, w, stride=1, padding=0):
+    dx, dw, db = _backward_with_padding_kept(dout, x, w, stride, padding)
+    return dx[:, :, padding:-padding, padding:-padding], dw, db
 
 
 backward = Exercise(
@@ -569,6 +650,18 @@ backward = Exercise(
             "times collects the gradient of every use.",
         ),
         Mistake(
+            "windows_and_filters_overwrite",
+            _backward_where_all_overwrite,
+            "dw and db are right. In dx you write with `=`, so that only the last filter and the last window are left "
+            "in a pixel. What comes back to it adds up.",
+        ),
+        Mistake(
+            "dw_overwritten",
+            _backward_of_the_last_place,
+            "dx and db are right. In dw only the last place of the last image is left: a weight is used at every place "
+            "of every image, and what comes back adds up.",
+        ),
+        Mistake(
             "kernel_flipped_in_dx",
             lambda dout, x, w, stride=1, padding=0: (
                 _backward(dout, x, w[:, :, ::-1, ::-1], stride, padding)[0],
@@ -581,6 +674,11 @@ backward = Exercise(
             "padding_not_cut_off",
             _backward_with_padding_kept,
             "dx is still as large as the padded input. It must have the shape of x.",
+        ),
+        Mistake(
+            "padding_cut_with_minus",
+            _backward_cut_at_minus_padding,
+            "with padding all is right. Without, `dx[:, :, 0:-0, 0:-0]` is empty: cut from `padding` to `padding + H`.",
         ),
         Mistake(
             "averaged_over_the_batch",
@@ -598,6 +696,22 @@ backward = Exercise(
             ),
             "dx and dw are right. The bias of filter k went into every image and every place of map k, so db is a "
             "sum over all three axes.",
+        ),
+        Mistake(
+            "bias_gradient_not_summed_over_images",
+            lambda dout, x, w, stride=1, padding=0: (
+                *_backward(dout, x, w, stride, padding)[:2],
+                dout.sum(axis=(2, 3)),
+            ),
+            "dx and dw are right. db is a sum over the images too: it has the shape of b, (K,).",
+        ),
+        Mistake(
+            "bias_gradient_averaged",
+            lambda dout, x, w, stride=1, padding=0: (
+                *_backward(dout, x, w, stride, padding)[:2],
+                dout.mean(axis=(0, 2, 3)),
+            ),
+            "dx and dw are right. db is the sum over images and places, not their mean.",
         ),
         Mistake(
             "order_of_results",
@@ -739,6 +853,11 @@ class _Ascends(Conv1x1):
         super().step(-lr)
 
 
+class _NoBias(Conv1x1):
+    def forward(self, x):
+        return super().forward(x) - self.b[:, None, None]
+
+
 class _ForgetsBias(Conv1x1):
     def step(self, lr):
         b = self.b.copy()
@@ -815,6 +934,7 @@ layer = Exercise(
             "your gradients are averaged over the images. If the loss is a mean, that 1/N is in dout already.",
         ),
         Mistake("step_uphill", _Ascends, "your step goes up the gradient. To make the loss smaller, subtract."),
+        Mistake("bias_not_added", _NoBias, "the backward pass is right; `forward` does not add the bias."),
         Mistake("bias_does_not_learn", _ForgetsBias, "the weights move, the bias stays. It is a parameter too."),
     ),
 )
@@ -846,6 +966,8 @@ def _equivariance_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield calls("a tall image, shifted up and left", [(x,), (moved,)], {"rule": "shift", "shift": (-1, -1)})
     flat = np.full((H, W), float(rng.uniform(1, 5)))
     yield calls("zero where all pixels are equal", [(flat,), (_real(rng, H, W),)], {"rule": "flat"})
+    x, flat = _real(rng, H, W), np.full((H, W), float(rng.uniform(1, 5)))
+    yield calls("linear, with a flat image y", [(x,), (flat,), (2 * x - 3 * flat,)], {"rule": "linear", "flat": True})
     yield calls("not zero everywhere", [(_real(rng, H, W),)], {"rule": "alive"})
     x, y = _single(rng, 8, 10), _single(rng, 8, 10)
     yield calls("linear, float32", [(x,), (y,), (2 * x - 3 * y,)], {"rule": "linear"})
@@ -912,6 +1034,10 @@ def _passes_brightness(case: Case, values: list) -> bool:
     return case.secret["rule"] == "flat" and bool(np.ptp(flat) < 1e-4 * np.abs(flat).max())
 
 
+def _flat_by_decree(case: Case, values: list) -> bool:
+    return case.secret.get("flat", False) and not np.any(_maps(case, values)[1])
+
+
 def _depends_on_place(case: Case, values: list) -> bool:
     if case.secret["rule"] != "shift":
         return False
@@ -972,6 +1098,13 @@ equivariance = Exercise(
             "your operator does not do the same thing at every place. The weights of the neighbours must not depend on "
             "where the pixel is.",
             when=_depends_on_place,
+        ),
+        Mistake(
+            "flat_images_are_a_special_case",
+            lambda image: image * (np.ptp(image) > 0),
+            "flat images give zero, but flat brightness that is added to another image changes its result. That is an "
+            "exception for flat images, not a linear operator: let the weights themselves sum to zero.",
+            when=_flat_by_decree,
         ),
         Mistake(
             "brightness_passes_through",
@@ -1035,6 +1168,9 @@ def _similar(case: Case, kernel: np.ndarray) -> bool:
         return bool((kernel * secret).sum() > 0.99 * np.linalg.norm(kernel) * np.linalg.norm(secret))
 
 
+_PRACTICE = np.array([[0.0, 0.0, 0.0], [-1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])  # the notebook's practice cell
+
+
 def _diverged(case: Case, values: list) -> bool:
     kernel = numbers(values[0])
     return kernel.shape == (3, 3) and not (np.abs(kernel) < 100).all()
@@ -1093,6 +1229,13 @@ learn_filter = Exercise(
             lambda images, targets, seed: _learn(images, targets, seed).T,
             "you found the filter with rows and columns swapped.",
             when=lambda case, values: _similar(case, np.asarray(values[0]).T),
+        ),
+        Mistake(
+            "practice_filter",
+            lambda images, targets, seed: _PRACTICE,
+            "this is the filter of the practice examples. Learn from the arguments `images` and `targets`, whatever "
+            "they are.",
+            when=lambda case, values: bool(np.abs(numbers(values[0]) - _PRACTICE).max() < 0.05),
         ),
         Mistake(
             "stopped_too_early",

@@ -26,6 +26,7 @@ shared_number = Exercise(
     mistakes=(
         Mistake("whole_batch", 32 * 16 * 14 * 14, "this counts all images; group norm looks at one example."),
         Mistake("layer_norm", 64 * 14 * 14, "this is one mean for all channels of an image; there are 4 groups."),
+        Mistake("batch_norm", 32 * 14 * 14, "this is one channel of all images: batch norm. Group norm looks at one."),
         Mistake("instance_norm", 14 * 14, "this is one channel; a group has several."),
         Mistake("groups_for_channels", 4 * 14 * 14, "4 is the number of groups, not of the channels in one."),
         Mistake("pixels_forgotten", 16, "this counts the channels of a group; each has many pixels."),
@@ -98,6 +99,30 @@ class UnbiasedBatch(BatchNorm):
         return self._scaled(x, x.mean(axis=0), x.var(axis=0, ddof=1))
 
 
+class VarianceFromZero(BatchNorm):
+    def __init__(self, gamma, beta, momentum, eps):
+        super().__init__(gamma, beta, momentum, eps)
+        self.var = np.zeros_like(gamma)
+
+
+class DividedByVariance(BatchNorm):
+    def _scaled(self, x, mean, var):
+        return self.gamma * (x - mean) / (var + self.eps) + self.beta
+
+
+class TrainsWithRunning(BatchNorm):
+    def train(self, x):
+        super().train(x)
+        return self.test(x)
+
+
+class LearnsInTest(BatchNorm):
+    def test(self, x):
+        out = super().test(x)
+        self.train(x)
+        return out
+
+
 def _batch_norm_cases(rng: np.random.Generator) -> Iterator[Case]:
     x = np.array([[1.0], [3.0]])
     one = np.ones(1)
@@ -141,6 +166,14 @@ batch_norm = Exercise(
             UnbiasedBatch,
             "the batch itself is normalised with the divisor N; N − 1 is for the running variance.",
         ),
+        Mistake("variance_from_zero", VarianceFromZero, "the running variance starts at 1, not at 0."),
+        Mistake("no_root", DividedByVariance, "you divide by the variance; divide by its square root."),
+        Mistake(
+            "running_statistics_in_training",
+            TrainsWithRunning,
+            "in training a batch is normalised with its own mean and variance; the running ones are for `test`.",
+        ),
+        Mistake("learns_in_test", LearnsInTest, "`test` uses `mean` and `var` and leaves them as they are."),
     ),
     withhold=NORMALISATION,
     hints=(
@@ -177,6 +210,18 @@ def _constants(dout, x, gamma, eps):
 def _no_variance(dout, x, gamma, eps):
     _, std, dgamma, dbeta = _parts(dout, x, gamma, eps)
     return gamma / std * (dout - dbeta / len(x)), dgamma, dbeta
+
+
+def _no_mean(dout, x, gamma, eps):
+    x_hat, std, dgamma, dbeta = _parts(dout, x, gamma, eps)
+    return gamma / std * (dout - x_hat * dgamma / len(x)), dgamma, dbeta
+
+
+def _n_minus_one(dout, x, gamma, eps):
+    std = np.sqrt(x.var(axis=0, ddof=1) + eps)
+    x_hat = (x - x.mean(axis=0)) / std
+    dgamma, dbeta = (dout * x_hat).sum(axis=0), dout.sum(axis=0)
+    return gamma / std * (dout - dbeta / len(x) - x_hat * dgamma / len(x)), dgamma, dbeta
 
 
 def _sums(dout, x, gamma, eps):
@@ -224,6 +269,15 @@ batch_backward = Exercise(
             "this takes μ and σ for constants. Each x moves them, and so moves all other outputs of its channel.",
         ),
         Mistake("variance_as_constant", _no_variance, "the way through the mean is there; that through σ is missing."),
+        Mistake("mean_as_constant", _no_mean, "the way through σ is there; that through μ is missing."),
+        Mistake(
+            "divisor_n_minus_1", _n_minus_one, "the batch's variance has the divisor N here, as in the forward pass."
+        ),
+        Mistake(
+            "eps_forgotten",
+            lambda dout, x, gamma, eps: backward(dout, x, gamma, 0.0),
+            "right where eps is small. σ is √(variance + eps), in the backward pass too.",
+        ),
         Mistake("sums_for_means", _sums, "the two terms that are subtracted from dout are means over the batch."),
         Mistake("gamma_forgotten", _gamma_lost, "dx lacks the factor gamma."),
         Mistake("dgamma_with_x", _with_x, "dgamma sums dout times the normalised x̂, not times x."),
@@ -252,6 +306,12 @@ def group_forward(x, gamma, beta, groups, eps):
 def _over(x, axes, eps):
     with np.errstate(invalid="ignore"):  # one value alone and eps 0: 0 / 0
         return (x - x.mean(axis=axes, keepdims=True)) / np.sqrt(x.var(axis=axes, keepdims=True) + eps)
+
+
+def _grouped(x, groups, axes, eps, ddof=0, outside=False):
+    rows = x.reshape(len(x), groups, -1)
+    mean, var = rows.mean(axis=axes, keepdims=True), rows.var(axis=axes, keepdims=True, ddof=ddof)
+    return ((rows - mean) / (np.sqrt(var) + eps if outside else np.sqrt(var + eps))).reshape(x.shape)
 
 
 def _shifted(x_hat, gamma, beta):
@@ -308,6 +368,21 @@ group_norm = Exercise(
             lambda x, gamma, beta, groups, eps: _shifted(_over(x, (1, 2, 3), eps), gamma, beta),
             "this takes all channels together, whatever `groups` is.",
         ),
+        Mistake(
+            "groups_over_the_batch",
+            lambda x, gamma, beta, groups, eps: _shifted(_grouped(x, groups, (0, 2), eps), gamma, beta),
+            "right for one image. Your images share their statistics; each image has its own.",
+        ),
+        Mistake(
+            "divisor_n_minus_1",
+            lambda x, gamma, beta, groups, eps: _shifted(_grouped(x, groups, 2, eps, ddof=1), gamma, beta),
+            "the variance is divided by the number of values, not by one less.",
+        ),
+        Mistake(
+            "eps_outside_the_root",
+            lambda x, gamma, beta, groups, eps: _shifted(_grouped(x, groups, 2, eps, outside=True), gamma, beta),
+            "eps is added to the variance, under the root.",
+        ),
         Mistake("interleaved", _interleaved, "a group is made of neighbouring channels: 0, 1, 2 and not 0, 2, 4."),
         Mistake("pixels_apart", _pixelwise, "a group's mean runs over its pixels too."),
         Mistake("size_for_count", _groups_as_size, "`groups` is the number of groups, not of the channels in one."),
@@ -336,6 +411,12 @@ def dropout_pair(x, dout, u, p):
     """The reference."""
     mask = (np.asarray(u) >= p) / (1 - p)
     return x * mask, dout * mask
+
+
+def _scaled_by_p(x, dout, u, p):
+    with np.errstate(divide="ignore", invalid="ignore"):  # p = 0
+        mask = (u >= p) / np.float64(p)
+        return x * mask, dout * mask
 
 
 def _dropout_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -367,6 +448,17 @@ dropout = Exercise(
             "kept_with_p",
             lambda x, dout, u, p: (x * (u < p) / max(p, 1e-9), dout * (u < p) / max(p, 1e-9)),
             "p is the share that is dropped; you keep that share.",
+        ),
+        Mistake(
+            "dropped_above_p",
+            lambda x, dout, u, p: (x * (u < p) / (1 - p), dout * (u < p) / (1 - p)),
+            "you keep what is to be dropped: dropped is where u < p.",
+        ),
+        Mistake("scaled_by_p", _scaled_by_p, "what stays is the share 1 − p; divide by that."),
+        Mistake(
+            "dropped_at_p",
+            lambda x, dout, u, p: (x * (u > p) / (1 - p), dout * (u > p) / (1 - p)),
+            "a value with u = p stays: dropped is where u < p.",
         ),
         Mistake(
             "scaled_the_other_way",
@@ -427,13 +519,15 @@ def _no_rate(p, gradients, lr, lam, decoupled):
     )  # fmt: skip
 
 
-def _no_correction(p, gradients, lr, lam, decoupled):
+def _by_hand(p, gradients, lr, lam, decoupled, corrected=True, first=1, under_root=False):
     p, m, s, seen = np.asarray(p, dtype=float), 0.0, 0.0, []
-    for g in gradients:
+    for t, g in enumerate(gradients, first):
         g = g if decoupled else g + lam * p
         p = (1 - lr * lam) * p if decoupled else p
         m, s = 0.9 * m + 0.1 * g, 0.999 * s + 0.001 * g * g
-        p = p - lr * m / (np.sqrt(s) + 1e-8)
+        with np.errstate(divide="ignore", invalid="ignore"):  # t = 0
+            mean, square = (m / (1 - np.float64(0.9) ** t), s / (1 - np.float64(0.999) ** t)) if corrected else (m, s)
+            p = p - lr * mean / (np.sqrt(square + 1e-8) if under_root else np.sqrt(square) + 1e-8)
         seen.append(p)
     return np.array(seen)
 
@@ -479,7 +573,27 @@ decay = Exercise(
         ),
         Mistake("decay_without_lr", _no_rate, "the decay of one step is lr · λ, not λ."),
         Mistake("decay_after_the_step", _decay_after, "shrink p before Adam's step, not after it."),
-        Mistake("no_bias_correction", _no_correction, "m and s start at 0: divide them by 1 − βᵗ."),
+        Mistake(
+            "no_bias_correction",
+            lambda *given: _by_hand(*given, corrected=False),
+            "m and s start at 0: divide them by 1 − βᵗ.",
+        ),
+        Mistake(
+            "counted_from_zero",
+            lambda *given: _by_hand(*given, first=0),
+            "in your first step t is 0, and 1 − β⁰ is 0: you divide by zero. The first step has t = 1.",
+        ),
+        Mistake(
+            "eps_under_the_root",
+            lambda *given: _by_hand(*given, under_root=True),
+            "right where the gradients are not tiny. eps is added to the root, not under it.",
+        ),
+        Mistake(
+            "one_array_for_all_steps",
+            lambda p, gradients, *settings: np.repeat(adam_decay(p, gradients, *settings)[-1:], len(gradients), axis=0),
+            "all your rows show the last step: `p -= ...` changes the array that you have put into the list. "
+            "Put in a copy, or write `p = p - ...`.",
+        ),
     ),
     withhold=OPTIMISERS,
     hints=(
@@ -513,6 +627,24 @@ def _patient(losses, patience, min_delta, wait=0, strict=True, previous=False):
             return best, epoch
         before = loss
     return best, len(losses) - 1
+
+
+def _impatient(losses, patience, min_delta):
+    best, without = 0, 0
+    for epoch, loss in enumerate(losses):
+        if epoch and loss < losses[best] - min_delta:
+            best = epoch
+        elif epoch:
+            without += 1
+        if without >= patience:
+            return best, epoch
+    return best, len(losses) - 1
+
+
+def _epochs_counted(losses, patience, min_delta):
+    """Where patience does not run out, the number of epochs for the last one."""
+    best, last = patience_rule(losses, patience, min_delta)
+    return best, last + (last - best < patience)
 
 
 def _stop_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -565,6 +697,16 @@ early_stop = Exercise(
             "a loss that is only equal is no improvement.",
         ),
         Mistake(
+            "patience_never_restored",
+            _impatient,
+            "you count all epochs without improvement; only those in a row count. Begin again at each improvement.",
+        ),
+        Mistake(
+            "epochs_counted",
+            _epochs_counted,
+            "right where patience runs out. Else the last epoch is number len(losses) − 1: epochs count from 0.",
+        ),
+        Mistake(
             "never_stops",
             lambda losses, patience, min_delta: (patience_rule(losses, 10**6, min_delta)[0], len(losses) - 1),
             "this looks at all epochs; training stops when patience runs out, and sees none of the later ones.",
@@ -595,6 +737,10 @@ def _scaled_columns(w, g, limit, eps, axis=0, always=False, floor=True):
     allowed = limit * (np.maximum(length, eps) if floor else length)
     found = np.maximum(np.sqrt((g * g).sum(axis=axis, keepdims=True)), 1e-12)
     return g * (allowed / found if always else np.minimum(1, allowed / found))
+
+
+def _longer(w, eps):
+    return np.sqrt((w * w).sum(axis=0, keepdims=True)) + eps
 
 
 def _clip_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -646,6 +792,11 @@ adaptive_clip = Exercise(
             "fixed_limit",
             lambda w, g, limit, eps: _scaled_columns(np.ones((1, w.shape[1])), g, limit, eps),
             "this limits the gradient's length itself; the limit is relative to the unit's weights.",
+        ),
+        Mistake(
+            "eps_added",
+            lambda w, g, limit, eps: _scaled_columns(np.zeros_like(w), g, limit, _longer(w, eps)),
+            "you add eps to the length of the weights. It is a floor: take the larger of the two.",
         ),
     ),
     withhold=("dlcourse.norm.adaptive_clip", "dlcourse.norm.unit_norms"),
