@@ -23,6 +23,8 @@ _SUBMODULES = (
     "detection",
     "exercises",
     "explain",
+    "gnn",
+    "graph",
     "init",
     "language",
     "losses",

@@ -26,6 +26,7 @@ NETWORKS = {
     "attacks",
     "cnn",
     "explain",
+    "gnn",
     "resnet",
     "seq",
     "transfer",
@@ -37,6 +38,7 @@ NETWORKS = {
 CONDA_NAMES = {
     "torch": "pytorch",
     "playwright": "playwright-python",
+    "torch-geometric": "pytorch_geometric",
     "graphviz": "python-graphviz",  # conda-forge's graphviz is the program
     "sphinx-mathjax-offline": None,
 }
