@@ -1,10 +1,10 @@
 """Chapter 11: images whose masks, boxes and clean versions are known exactly: shapes on photographs, and noisy crops.
 
-    made = scenes(200, seed=0, photograph="china")     # images (N, 3, S, S), masks (N, S, S), boxes and classes
-    clean = crops(200, seed=0, photograph="flower")    # (N, 3, S, S)
-    psnr(noisy, clean)                                 # in decibels
+    made = scenes(200, seed=0, part=(0, 0.6))             # images (N, 3, S, S), masks (N, S, S), boxes and classes
+    clean = crops(200, seed=0, photographs=("flower",))   # (N, 3, S, S)
+    psnr(noisy, clean)                                    # in decibels
 
-Train on one photograph and test on the other: then the textures of the test are new to the network.
+For a test whose pixels are new to the network, take another part of the photographs, or another photograph.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dlcourse.augment import blur
 from dlcourse.data.synthetic import SHAPES, coverage
 
 SIGMAS = tuple(np.round(np.arange(0.3, 2.01, 0.1), 1).tolist())  # of Gaussian filters, in pixels
+PHOTOGRAPHS = ("china", "flower")
 
 
 class Scenes(NamedTuple):
@@ -32,8 +33,9 @@ class Scenes(NamedTuple):
 
 
 def scenes(
-    n: int, *, seed: int, size: int = 48, photograph: str = "china", most: int = 3, contrast: float = 0.35
-) -> Scenes:
+    n: int, *, seed: int, size: int = 48, photographs: Sequence[str] = PHOTOGRAPHS,
+    part: tuple[float, float] = (0.0, 1.0), most: int = 3, contrast: float = 0.5,
+) -> Scenes:  # fmt: skip
     """Crops of a photograph on which lie one to ``most`` shapes, each of one colour, turned at random, none touching.
 
     A shape's colour is drawn evenly from all colours that differ from the mean of what it covers by at least
@@ -43,7 +45,7 @@ def scenes(
     ----------
     n : how many images
     size : height and width in pixels, at least 16
-    photograph : a name of ``data.photograph``; it is halved first, so that a crop shows more
+    photographs, part : as in :func:`crops`; they are halved first, so that a crop shows more
 
     Raises
     ------
@@ -59,7 +61,7 @@ def scenes(
     if not 0 <= contrast <= 0.8:
         raise ValueError(f"contrast is {contrast}; expected 0 to 0.8, so that there is such a colour")
     rng = np.random.default_rng([seed, 11])
-    images = crops(n, seed=seed, size=size, photograph=photograph, shrink=2)
+    images = crops(n, seed=seed, size=size, photographs=photographs, part=part, shrink=2)
     masks, boxes, classes = np.zeros((n, size, size), bool), [], []
     grid = np.arange(size) + 0.5
     for image, mask in zip(images, masks, strict=True):
@@ -101,25 +103,39 @@ def _colour(rng: np.random.Generator, behind: np.ndarray, contrast: float) -> np
             return colour
 
 
-def crops(n: int, *, seed: int, size: int = 48, photograph: str = "china", shrink: int = 1) -> np.ndarray:
-    """Pieces of a photograph, half of them mirrored: (n, 3, size, size) float32 from 0 to 1.
+def crops(
+    n: int, *, seed: int, size: int = 48, photographs: Sequence[str] = PHOTOGRAPHS,
+    part: tuple[float, float] = (0.0, 1.0), shrink: int = 1,
+) -> np.ndarray:  # fmt: skip
+    """Pieces of photographs, half of them mirrored: (n, 3, size, size) float32 from 0 to 1.
+
+    Parameters
+    ----------
+    photographs : names of ``data.photograph``; each crop is from one of them, drawn evenly
+    part : from where to where along the width crops may lie, as shares; (0, 0.6) and (0.6, 1) have no pixel in common
+    shrink : by how much the photographs are made smaller first
 
     Raises
     ------
     ValueError
-        ``n`` is below 1, there is no such photograph, or it is smaller than a crop.
+        ``n`` is below 1, there is no such photograph, ``part`` is no part, or it is smaller than a crop.
 
     Source: the photographs are those of ``data.photograph``, which names their authors.
     """
-    whole = data.photograph(photograph, shrink=shrink)
-    H, W = whole.shape[:2]
     if n < 1:
         raise ValueError(f"n is {n}; expected at least 1 image")
-    if not 1 <= size <= min(H, W):
-        raise ValueError(f"size is {size}; expected 1 to {min(H, W)} pixels, what the photograph has")
+    if not 0 <= part[0] < part[1] <= 1:
+        raise ValueError(f"part is {part}; expected two shares of the width, 0 <= from < to <= 1")
     rng = np.random.default_rng(seed)
-    top, left = rng.integers(0, H - size + 1, n), rng.integers(0, W - size + 1, n)
-    cut = np.stack([whole[t : t + size, k : k + size] for t, k in zip(top, left, strict=True)]).transpose(0, 3, 1, 2)
+    whole = [data.photograph(name, shrink=shrink) for name in photographs]
+    H, W = whole[0].shape[:2]  # all photographs are of one size
+    first, last = round(part[0] * W), round(part[1] * W) - size
+    if size < 1 or size > H or last < first:
+        raise ValueError(f"size is {size}; expected at least 1, and at most what the part of the photograph has")
+    top, left = rng.integers(0, H - size + 1, n), rng.integers(first, last + 1, n)
+    which = rng.integers(0, len(whole), n)
+    pieces = [whole[k][t : t + size, c : c + size] for k, t, c in zip(which, top, left, strict=True)]
+    cut = np.stack(pieces).transpose(0, 3, 1, 2)
     mirrored = rng.random(n) < 0.5
     cut[mirrored] = cut[mirrored, :, :, ::-1]
     return np.ascontiguousarray(cut)

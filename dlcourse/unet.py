@@ -19,15 +19,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from dlcourse.resnet import conv3x3, images, kaiming
+from dlcourse.resnet import images, kaiming
 
 
-def double_conv(inputs: int, outputs: int) -> nn.Sequential:
-    """3×3 convolution, batch norm, ReLU, twice; padded, so that the map keeps its size."""
-    return nn.Sequential(
-        conv3x3(inputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU(),
-        conv3x3(outputs, outputs), nn.BatchNorm2d(outputs), nn.ReLU(),
-    )  # fmt: skip
+def double_conv(inputs: int, outputs: int, norm: bool = True) -> nn.Sequential:
+    """3×3 convolution, batch norm, ReLU, twice; padded, so that the map keeps its size. Without norm, with biases."""
+    layers: list[nn.Module] = []
+    for channels in (inputs, outputs):
+        layers.append(nn.Conv2d(channels, outputs, 3, padding=1, bias=not norm))
+        layers += [nn.BatchNorm2d(outputs), nn.ReLU()] if norm else [nn.ReLU()]
+    return nn.Sequential(*layers)
 
 
 class UNet(nn.Module):
@@ -44,6 +45,7 @@ class UNet(nn.Module):
     width : channels of the first level
     depth : how often the map is halved
     skips : False for the same encoder and decoder without the skips
+    norm : batch norm behind each 3×3 convolution; the paper has none
     seed : of the weights (Kaiming); by default torch's generator is used as it is
 
     Raises
@@ -55,8 +57,9 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, *, width: int = 16, depth: int = 3, skips: bool = True, seed: int | None = None
-    ):
+        self, inputs: int, outputs: int, *, width: int = 16, depth: int = 3, skips: bool = True, norm: bool = True,
+        seed: int | None = None,
+    ):  # fmt: skip
         super().__init__()
         for name, value in (("inputs", inputs), ("outputs", outputs), ("width", width), ("depth", depth)):
             if value < 1:
@@ -66,11 +69,11 @@ class UNet(nn.Module):
         with torch.random.fork_rng([]):
             if seed is not None:
                 torch.manual_seed(seed)
-            self.down = nn.ModuleList(double_conv(c, k) for c, k in zip([inputs, *wide], wide, strict=False))
+            self.down = nn.ModuleList(double_conv(c, k, norm) for c, k in zip([inputs, *wide], wide, strict=False))
             self.pool = nn.MaxPool2d(2)
             levels = range(depth)
             self.up = nn.ModuleList(nn.ConvTranspose2d(wide[i + 1], wide[i], 2, stride=2) for i in levels)
-            self.join = nn.ModuleList(double_conv((1 + skips) * wide[i], wide[i]) for i in levels)
+            self.join = nn.ModuleList(double_conv((1 + skips) * wide[i], wide[i], norm) for i in levels)
             self.head = nn.Conv2d(width, outputs, 1)
             kaiming(self)
             nn.init.zeros_(self.head.bias)

@@ -28,11 +28,11 @@ def one_thread():
 
 @given(
     st.integers(1, 3), st.integers(1, 2), st.integers(1, 3), st.integers(1, 3), st.integers(1, 2), st.integers(1, 2),
-    st.booleans(),
+    st.booleans(), st.booleans(),
 )  # fmt: skip
 @settings(max_examples=25, deadline=None)
-def test_the_map_keeps_its_size(inputs, outputs, width, depth, h, w, skips):
-    net = unet.UNet(inputs, outputs, width=width, depth=depth, skips=skips, seed=0).double().eval()
+def test_the_map_keeps_its_size(inputs, outputs, width, depth, h, w, skips, norm):
+    net = unet.UNet(inputs, outputs, width=width, depth=depth, skips=skips, norm=norm, seed=0).double().eval()
     x = torch.zeros(2, inputs, h * 2**depth, w * 2**depth, dtype=torch.float64)
     out = net(x)
     assert out.shape == (2, outputs, *x.shape[2:]) and out.dtype == torch.float64
@@ -134,13 +134,13 @@ def test_shapes_differ_from_what_they_cover():
 
 
 def test_the_seed_and_the_photograph_decide():
-    drawn = ((0, "china"), (0, "china"), (1, "china"), (0, "flower"))
-    first, again, other, flower = (scenes.scenes(3, seed=s, photograph=p).images for s, p in drawn)
+    drawn = ((0, ("china",)), (0, ("china",)), (1, ("china",)), (0, ("flower",)))
+    first, again, other, flower = (scenes.scenes(3, seed=s, photographs=p).images for s, p in drawn)
     assert np.array_equal(first, again) and not np.array_equal(first, other) and not np.array_equal(first, flower)
 
 
 def test_crops_are_pieces_of_the_photograph():
-    cut = scenes.crops(20, seed=0, size=30, photograph="flower")
+    cut = scenes.crops(20, seed=0, size=30, photographs=("flower",))
     whole = data.photograph("flower").transpose(2, 0, 1)
     windows = np.lib.stride_tricks.sliding_window_view(whole, (30, 30), axis=(1, 2))
     mirrored = 0
@@ -153,6 +153,13 @@ def test_crops_are_pieces_of_the_photograph():
         else:
             raise AssertionError("no piece of the photograph")
     assert 3 <= mirrored <= 17
+
+
+def test_parts_share_no_pixel(monkeypatch):
+    columns = np.broadcast_to(np.arange(640, dtype=np.float32)[None, :, None], (427, 640, 3))
+    monkeypatch.setattr(scenes.data, "photograph", lambda name, shrink: columns)
+    left, right = (scenes.crops(400, seed=0, size=40, part=part) for part in ((0, 0.6), (0.6, 1)))
+    assert left.max() == 383 and right.min() == 384 and left.min() == 0 and right.max() == 639
 
 
 def test_iou_and_psnr_by_hand():
@@ -187,8 +194,10 @@ def test_the_best_blur_is_the_best():
         (lambda: scenes.scenes(1, seed=0, size=8), "size is 8"),
         (lambda: scenes.scenes(1, seed=0, contrast=2), "contrast is 2"),
         (lambda: scenes.crops(0, seed=0), "n is 0"),
-        (lambda: scenes.crops(1, seed=0, size=500), "size is 500; expected 1 to 427"),
-        (lambda: scenes.crops(1, seed=0, photograph="cat"), "name is 'cat'"),
+        (lambda: scenes.crops(1, seed=0, size=500), "size is 500"),
+        (lambda: scenes.crops(1, seed=0, photographs=["cat"]), "name is 'cat'"),
+        (lambda: scenes.crops(1, seed=0, size=100, part=(0.9, 1)), "size is 100"),
+        (lambda: scenes.crops(1, seed=0, part=(0.6, 0.5)), r"part is \(0.6, 0.5\)"),
         (lambda: scenes.mask_iou(np.ones(2), np.ones(2)), "predicted has dtype float64"),
         (lambda: scenes.mask_iou(np.ones(2, bool), np.ones(3, bool)), r"predicted has shape \(2,\)"),
         (lambda: scenes.psnr(np.ones(2), np.ones(3)), r"image has shape \(2,\)"),

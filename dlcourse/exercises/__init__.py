@@ -21,6 +21,7 @@ ASSIGNMENTS = {
     "08_convolution": "conv",
     "09_cnn": "cnn",
     "10_normalisation": "norm",
+    "11_residual": "resnet",
 }
 
 __all__ = ["ASSIGNMENTS", "PUBLIC_SEED", "Exercise", "assignment", "assignment_of", "get", "withheld"]
