@@ -363,6 +363,17 @@ def _never_satisfied(scores, classes, power):
     return hinge(scores, classes, power)[0], -t * power * (1 - t * scores) ** (power - 1) / len(t)
 
 
+def _zero_to_the_zero(scores, classes, power):
+    t, missing = _hinge_parts(scores, classes)
+    return hinge(scores, classes, power)[0], -t * power * missing ** (power - 1) / len(t)
+
+
+def _right_class_only(scores, classes, power):
+    t, missing = _hinge_parts(scores, classes)
+    missing, pulls = missing * (t > 0), (missing > 0) & (t > 0)
+    return (missing**power).sum() / len(t), -pulls * power * missing ** (power - 1) / len(t)
+
+
 hinge_family = Exercise(
     id="activations.hinge",
     title="The hinge family",
@@ -397,6 +408,21 @@ hinge_family = Exercise(
             "never_satisfied",
             _never_satisfied,
             "the loss is right. Where the margin is reached the loss is 0 and flat, so the gradient is 0 there.",
+        ),
+        Mistake(
+            "zero_to_the_zero",
+            _zero_to_the_zero,
+            "for powers 2 and 3 all is right. For power 1, `m ** 0` is 1 where m is 0 too: there the gradient is 0.",
+        ),
+        Mistake(
+            "right_class_only",
+            _right_class_only,
+            "only the right class has a term in your loss. Each of the others has one too, with t = −1.",
+        ),
+        Mistake(
+            "gradient_not_averaged",
+            lambda s, c, power: (hinge(s, c, power)[0], hinge(s, c, power)[1] * len(s)),
+            "the loss is right. It is a mean over the examples, so the gradient has the 1/N as well.",
         ),
         Mistake(
             "gradient_uphill",
@@ -594,6 +620,32 @@ class _OneFactor(Swish):
         return dx
 
 
+class _BetaForgotten(Swish):
+    """dx without the inner derivative, which is β."""
+
+    def backward(self, dout):
+        super().backward(dout)
+        x, _, gate = self.cache
+        return dout * (gate + x * gate * (1 - gate))
+
+
+class _DoutForgotten(Swish):
+    def backward(self, dout):
+        before = self.dbeta
+        dx = super().backward(dout)
+        x, _, gate = self.cache
+        self.dbeta = before + (x * x * gate * (1 - gate)).sum()
+        return dx
+
+
+class _Averaged(Swish):
+    def backward(self, dout):
+        before = self.dbeta
+        dx = super().backward(dout)
+        self.dbeta = before + (self.dbeta - before) / np.size(dout)
+        return dx
+
+
 def _swish_cases(rng: np.random.Generator) -> Iterator[Case]:
     x, dout = np.array([[2.0, -2.0]]), np.array([[4.0, 8.0]])
     yield steps("the example: β = 0 gives x/2", (0.0,), ("forward", x), (".beta",), (".dbeta",))
@@ -645,6 +697,21 @@ swish = Exercise(
             "one_factor_x",
             _OneFactor,
             "dx is right. In dbeta a factor x is missing: one x stands before the gate, another one beside β in it.",
+        ),
+        Mistake(
+            "beta_forgotten_in_dx",
+            _BetaForgotten,
+            "right where β is 1. The gate is σ(βx), so its derivative with respect to x has the factor β.",
+        ),
+        Mistake(
+            "dout_forgotten_in_dbeta",
+            _DoutForgotten,
+            "dx is right. dbeta needs dout too: each output moves with β, and the loss with each output.",
+        ),
+        Mistake(
+            "dbeta_averaged",
+            _Averaged,
+            "dx is right. β is shared by all numbers, so their parts are added, not averaged.",
         ),
     ),
     withhold=(*_OURS, *_OFFERED),

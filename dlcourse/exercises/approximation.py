@@ -328,6 +328,18 @@ def _layer_by_layer(weights, biases, low, high):
     return np.array(order)
 
 
+def _on_a_grid(weights, biases, low, high, points=1000):
+    step = (high - low) / points
+    return low + step * np.round((_switches(weights, biases, low, high) - low) / step)
+
+
+def _nearly(case: Case, values: list) -> bool:
+    """As many places as there are, each within a hundredth of the interval of the right one."""
+    *_, low, high = case.calls[0].args
+    got, want = numbers(values[0]).astype(float), _switches(*case.calls[0].args)
+    return got.shape == want.shape and bool(np.abs(got - want).max(initial=0.0) < 0.01 * (high - low))
+
+
 switches = Exercise(
     id="approximation.switches",
     title="Where does it switch?",
@@ -354,6 +366,13 @@ switches = Exercise(
             "pieces_counted",
             lambda weights, biases, low, high: len(_switches(weights, biases, low, high)) + 1,
             "this is the number of pieces, which is right; what is asked for are the places between them.",
+        ),
+        Mistake(
+            "found_on_a_grid",
+            _on_a_grid,
+            "all are there, and not exactly. A grid shows between which points a unit switches; it is linear there, so "
+            "a straight line through its two values gives the place itself.",
+            when=_nearly,
         ),
     ),
     withhold=("dlcourse.approximation.switches", "dlcourse.approximation.slice_regions"),
@@ -593,6 +612,18 @@ def _normalised(parameters, direction, length=None, axes=None, biases=0.0) -> li
     return found
 
 
+def _not_divided(parameters, direction) -> list[np.ndarray]:
+    lengths = [np.sqrt((w**2).sum(axis=_filter_axes(w), keepdims=True)) if w.ndim > 1 else 0.0 for w in parameters]
+    return [d * length for d, length in zip(direction, lengths, strict=True)]
+
+
+def _biases_normalised(parameters, direction) -> list[np.ndarray]:
+    return [
+        d * np.sqrt((w**2).sum() / (d**2).sum()) if w.ndim == 1 else found
+        for w, d, found in zip(parameters, direction, _normalised(parameters, direction), strict=True)
+    ]
+
+
 def _filter_axes(w: np.ndarray):
     return 0 if w.ndim == 2 else tuple(range(1, w.ndim))
 
@@ -651,6 +682,22 @@ direction = Exercise(
                 parameters, direction, axes=lambda w: 0 if w.ndim == 2 else tuple(range(2, w.ndim))
             ),
             "full layers are right. A convolution's filter is w[k], all its channels together.",
+        ),
+        Mistake(
+            "first_axis_for_all",
+            lambda parameters, direction: _normalised(parameters, direction, axes=lambda w: 0),
+            "full layers are right. In a convolution's w (K, C, ...) the first axis counts the filters: sum over the "
+            "others.",
+        ),
+        Mistake(
+            "not_divided",
+            _not_divided,
+            "each filter is multiplied by the length of its weights, and keeps its own length besides: divide by that.",
+        ),
+        Mistake(
+            "biases_normalised",
+            _biases_normalised,
+            "the weights are right. The biases get a length too; for them the direction is 0.",
         ),
     ),
     withhold=("dlcourse.approximation.filter_normalised",),

@@ -601,6 +601,15 @@ class Overwrites(_OwnTape):
         return g
 
 
+class Assigns(_OwnTape):
+    def gradient(self, i):
+        g = self.start(i)
+        for k in reversed(range(len(g))):
+            for j, slope in self.parts[k]:
+                g[j] = g[k] * slope
+        return g
+
+
 class NeverClears(_OwnTape):
     def start(self, i):
         kept = getattr(self, "kept", [])
@@ -651,6 +660,12 @@ tape = Exercise(
             "overwrites",
             Overwrites,
             "a number that is used twice keeps only what came back last. Different paths add up.",
+        ),
+        Mistake(
+            "assigns",
+            Assigns,
+            "you write a gradient with `=`. A number that is used twice gets two parts, and one of them may be 0: add "
+            "them with `+=`.",
         ),
         Mistake(
             "never_clears",

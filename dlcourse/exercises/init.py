@@ -170,6 +170,17 @@ def _fan_ratio(case: Case) -> float:
     return math.sqrt(fan_in / fan_out)
 
 
+def _drawn_for(fan_in: int, shape, seed) -> np.ndarray:
+    bound = math.sqrt(6 / fan_in)
+    return np.random.default_rng(seed).uniform(-bound, bound, shape)
+
+
+def _as_if(case: Case, values: list, axis: int) -> bool:
+    """Whether a convolution's weights are as large as if the fan-in were the length of one axis."""
+    shape = case.secret["shape"]
+    return len(shape) > 2 and abs(_spread(case, values) / math.sqrt(init.fans(shape)[0] / shape[axis]) - 1) < 0.03
+
+
 kaiming_uniform = Exercise(
     id="init.kaiming_uniform",
     title="Draw the weights",
@@ -211,6 +222,19 @@ kaiming_uniform = Exercise(
             when=lambda case, values: (
                 abs(_spread(case, values) / _fan_ratio(case) - 1) < 0.03 and abs(_fan_ratio(case) - 1) > 0.1
             ),
+        ),
+        Mistake(
+            "kernel_forgotten",
+            lambda shape, seed: _drawn_for(shape[0] if len(shape) == 2 else shape[1], shape, seed),
+            "full layers are right. A filter's unit adds up a whole window of each channel: the fan-in is C · KH · KW.",
+            when=lambda case, values: _as_if(case, values, 1),
+        ),
+        Mistake(
+            "filters_for_fan_in",
+            lambda shape, seed: _drawn_for(shape[0], shape, seed),
+            "full layers are right. A convolution's shape is (K, C, KH, KW): the filters come first, and the fan-in is "
+            "C · KH · KW.",
+            when=lambda case, values: _as_if(case, values, 0),
         ),
         Mistake(
             "only_positive",

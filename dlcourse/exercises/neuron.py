@@ -175,6 +175,27 @@ def overflowing_logistic(f, t):
         return np.log(1 + e), -t * e / (1 + e)
 
 
+def overflow_in_the_loss(f, t):
+    with np.errstate(over="ignore"):
+        return np.log(1 + np.exp(-t * f)), neuron.logistic_loss(f, t)[1]
+
+
+def overflow_in_the_slope(f, t):
+    return neuron.logistic_loss(f, t)[0], overflowing_logistic(f, t)[1]
+
+
+def kept_from_overflow(f, t):
+    m = np.clip(t * f, -500, 500)
+    return np.log(1 + np.exp(-m)), neuron.logistic_loss(f, t)[1]
+
+
+def levels_off(case, values):
+    """Whether the loss is far too small where the score is large and wrong."""
+    f, t = case.calls[0].args
+    loss = numbers(parts(values[0], 2)[0])
+    return bool(np.max(-t * f) > 1000 and (loss >= 0).all() and 5 < loss.max() < 1000)
+
+
 def label_ignored(f, t):
     return neuron.logistic_loss(f, np.ones_like(t))
 
@@ -214,6 +235,17 @@ logistic = Exercise(
             overflowing_logistic,
             "right for small scores. exp(10000) is infinite: pull the large part out of the logarithm first.",
         ),
+        Mistake(
+            "overflow_in_the_loss",
+            overflow_in_the_loss,
+            "the slope is right, and so is the loss of small scores. For a large score on the wrong side yours is "
+            "infinite: an exponential overflows, or the logarithm is of 0. Pull the large part out first.",
+        ),
+        Mistake(
+            "overflow_in_the_slope",
+            overflow_in_the_slope,
+            "the loss is right. Your slope is infinite divided by infinite for large scores: use exp(−|m|) there too.",
+        ),
         Mistake("label_ignored", label_ignored, "right where t = +1. For t = −1 the loss must fall the other way."),
         Mistake("uphill", slope_uphill, "the loss is right, the slope has the wrong sign: a better margin, less loss."),
         Mistake(
@@ -228,6 +260,13 @@ logistic = Exercise(
             "the loss is right. Your slope is that with respect to the margin t f; with respect to f was asked.",
         ),
         Mistake("log_likelihood", likelihood, "all signs are turned: a loss is minus the log of a probability."),
+        Mistake(
+            "loss_levels_off",
+            kept_from_overflow,
+            "no overflow, but the loss of large scores is wrong: clipping, or a small number inside the logarithm, "
+            "makes it level off. It must grow as −t f does: at t f = −10000 it is 10000.",
+            when=levels_off,
+        ),
     ),
     withhold=(*AUTOGRAD, "dlcourse.neuron.logistic_loss", *LOGISTIC_LOSS),
     hints=(

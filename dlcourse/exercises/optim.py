@@ -314,6 +314,19 @@ class _CorrectedAsInTheFirstStep(_ByHand):
         return self.m / (1 - self.b1), self.s / (1 - self.b2)
 
 
+class _CountedFromZero(_ByHand):
+    def corrected(self):
+        self.t -= 1
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = super().corrected()
+        self.t += 1
+        return found
+
+    def divided(self, m, s):
+        with np.errstate(invalid="ignore"):
+            return super().divided(m, s)
+
+
 class _Penalty(_ByHand):
     def gradient(self, w, grad):
         return grad + self.weight_decay * w
@@ -397,6 +410,11 @@ adamw = Exercise(
             "the first step is right, the next ones are not. The correction fades: what is the exponent?",
         ),
         Mistake(
+            "counted_from_zero",
+            _CountedFromZero,
+            "in your first step t is 0, and 1 − β⁰ is 0: you divide by zero. Count the step first, so that t is 1.",
+        ),
+        Mistake(
             "penalty_in_the_gradient",
             _Penalty,
             "without decay all is right. You add the decay to the gradient, where it is divided by its size: "
@@ -442,6 +460,15 @@ def _after(fall):
         if t < warm_up:
             return lr * t / warm_up
         return fall(min((t - warm_up) / (total - warm_up), 1.0), t, lr, warm_up, total, lowest)
+
+    return wrong
+
+
+def _up(rise):
+    """The fall is right; ``rise(t, lr, warm_up, lowest)`` is not."""
+
+    def wrong(t, lr, warm_up, total, lowest=0.0):
+        return rise(t, lr, warm_up, lowest) if t < warm_up else _rate(t, lr, warm_up, total, lowest)
 
     return wrong
 
@@ -503,6 +530,25 @@ schedule = Exercise(
             "lowest_ignored",
             _after(lambda share, t, lr, warm_up, total, lowest: lr * _half_cosine(share)),
             "with `lowest` 0 all is right. Otherwise your rate falls below it.",
+        ),
+        Mistake(
+            "warm_up_from_one",
+            _up(lambda t, lr, warm_up, lowest: lr * (t + 1) / warm_up),
+            "the fall is right. Your rise is one step ahead: at t = 0 the rate is 0, and only at t = warm_up it is lr.",
+        ),
+        Mistake(
+            "lowest_in_the_warm_up",
+            _up(lambda t, lr, warm_up, lowest: lowest + (lr - lowest) * t / warm_up),
+            "the fall is right. The warm-up begins at 0, whatever `lowest` is.",
+        ),
+        Mistake(
+            "fall_one_step_short",
+            _after(
+                lambda share, t, lr, warm_up, total, lowest: (
+                    lowest + (lr - lowest) * _half_cosine(min((t - warm_up) / (total - warm_up - 1), 1.0))
+                )
+            ),
+            "the rise is right. Your fall is over one step too soon: it reaches `lowest` at t = total, not before.",
         ),
     ),
 )
