@@ -22,6 +22,7 @@ ASSIGNMENTS = {
     "09_cnn": "cnn",
     "10_normalisation": "norm",
     "11_residual": "resnet",
+    "13_sequences": "rnn",
 }
 
 __all__ = ["ASSIGNMENTS", "PUBLIC_SEED", "Exercise", "assignment", "assignment_of", "get", "withheld"]

@@ -112,6 +112,18 @@ NORMALISATION = (
     "sklearn.preprocessing.StandardScaler",
     "sklearn.preprocessing.scale",
 )
+RECURRENT = (
+    *(f"dlcourse.rnn.{kind}_{part}" for kind in ("rnn", "lstm", "gru") for part in ("forward", "backward", "step")),
+    *(f"dlcourse.rnn.{name}_{way}" for name in ("embedding", "additive_attention") for way in ("forward", "backward")),
+    "dlcourse.rnn.jacobians",
+    *(f"dlcourse.seq.{name}" for name in ("AdditiveAttention", "CharacterModel", "Reader", "Translator", "recurrent")),
+    *(f"torch.nn.{name}{cell}" for name in ("RNN", "LSTM", "GRU") for cell in ("", "Cell")),
+    *(f"torch.{name}" for name in ("lstm", "gru", "rnn_tanh", "lstm_cell", "gru_cell", "rnn_tanh_cell", "embedding")),
+    *(f"torch.ops.aten.{name}" for name in ("lstm", "gru", "rnn_tanh", "lstm_cell", "gru_cell", "rnn_tanh_cell")),
+    *(f"torch.ops.aten.{name}" for name in ("embedding", "embedding_dense_backward")),
+    *(f"torch.nn.functional.{name}" for name in ("embedding", "embedding_bag")),
+    *("torch.nn.Embedding", "torch.nn.EmbeddingBag"),
+)
 DROPOUT = (
     *(f"dlcourse.regularization.dropout_{way}" for way in ("forward", "backward")),
     *(f"torch.nn.functional.{name}" for name in ("dropout", "alpha_dropout", "feature_alpha_dropout")),
