@@ -662,12 +662,6 @@ tape = Exercise(
             "a number that is used twice keeps only what came back last. Different paths add up.",
         ),
         Mistake(
-            "assigns",
-            Assigns,
-            "you write a gradient with `=`. A number that is used twice gets two parts, and one of them may be 0: add "
-            "them with `+=`.",
-        ),
-        Mistake(
             "never_clears",
             NeverClears,
             "the first gradient is right, later ones contain the earlier ones: begin each with zeros.",
@@ -691,6 +685,13 @@ tape = Exercise(
             "slope_of_exp",
             SlopeOfExpIsItsInput,
             "the slope of the exponential is not its input. It is easier to remember than that.",
+        ),
+        Mistake(
+            "assigns",
+            Assigns,
+            "you write a gradient with `=`. A number that is used twice gets two parts, and one of them may be 0: add "
+            "them with `+=`.",
+            when=lambda case, values: case.name == "twice the same" and float(numbers(values[-1])[0]) == 1,
         ),
     ),
     withhold=ENGINES,

@@ -193,7 +193,7 @@ def levels_off(case, values):
     """Whether the loss is far too small where the score is large and wrong."""
     f, t = case.calls[0].args
     loss = numbers(parts(values[0], 2)[0])
-    return bool(np.max(-t * f) > 1000 and (loss >= 0).all() and 5 < loss.max() < 1000)
+    return bool(np.max(-t * f) > 1000 and (loss > -1e-6).all() and 5 < loss.max() < 1000)
 
 
 def label_ignored(f, t):
