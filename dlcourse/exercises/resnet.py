@@ -651,7 +651,7 @@ def _nms_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield case("the same with a higher threshold", by_hand, np.array([0.7, 0.9, 0.4]), 0.65)
     chain = np.array([[0.0, 0, 10, 10], [4.0, 0, 14, 10], [8.0, 0, 18, 10]])  # 0 and 2 overlap by a ninth
     yield case("a chain: what is dropped drops nothing", chain, np.array([0.9, 0.8, 0.7]), 0.3)
-    apart = np.array([[0.0, 0, 2, 2], [30.0, 30, 60, 60], [100.0, 0, 102, 3]])
+    apart = np.array([[0.0, 0, 2, 2], [30.0, 30, 60, 60], [100.0, 50, 102, 53]])
     yield case("far apart", apart, np.array([0.2, 0.3, 0.1]), 0.1)
     inside = np.array([[0.0, 0, 10, 10], [3.0, 3, 6, 6], [0.0, 0, 10, 9]])
     yield case("one inside another", inside, np.array([0.5, 0.8, 0.4]), 0.4)
