@@ -1,8 +1,11 @@
-"""Chapter 14: sub-words by hand: byte-pair encoding, trained on a text and able to encode any other.
+"""Chapter 14: what a token is: sub-words by byte-pair encoding, words, and pieces of sound.
 
     tokenizer = BytePair.train(text, 512)              # 256 bytes, then 256 merges
     ids = tokenizer.encode("To be, or not to be")
     tokenizer.decode(ids)                              # the same text, whatever it was
+
+    tokens = word_ids(sentences, word_list(sentences), length=40)     # (N, 40), 0 where a sentence has ended
+    tokens = spectrogram_tokens(waves, rate=8000)                     # (N, T, features), 100 ms each
 
 Source: Sennrich, Haddow and Birch, Neural machine translation of rare words with subword units, ACL (2016),
 arXiv:1508.07909; on bytes: Radford et al., Language models are unsupervised multitask learners (2019), section 2.2.
@@ -14,6 +17,8 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
+
+import numpy as np
 
 Pair = tuple[int, int]
 
@@ -144,3 +149,63 @@ def _count(word: list[int], times: int, index: int, pairs: Counter, where: dict[
     for pair in pairwise(word):
         pairs[pair] += times
         where[pair].add(index)
+
+
+# ------------------------------------------------------------------------------------------------- words, and sound
+
+
+def word_list(sentences: Sequence[str], at_least: int = 2) -> dict[str, int]:
+    """The words that are met at least so often, with their ids: 2, 3, ..., the commonest first. 0 is for padding and 1
+    for all other words."""
+    counts = Counter(word for sentence in sentences for word in sentence.split())
+    known = sorted((word for word, n in counts.items() if n >= at_least), key=lambda word: (-counts[word], word))
+    return {word: i for i, word in enumerate(known, 2)}
+
+
+def word_ids(sentences: Sequence[str], words: dict[str, int], length: int) -> np.ndarray:
+    """Sentences as rows of word ids (N, length): cut where they are longer, filled with 0 where they are shorter."""
+    ids = np.zeros((len(sentences), length), np.int64)
+    for row, sentence in zip(ids, sentences, strict=True):
+        found = [words.get(word, 1) for word in sentence.split()[:length]]
+        row[: len(found)] = found
+    return ids
+
+
+def spectrogram_tokens(
+    waves: np.ndarray, rate: int, *, seconds: float = 0.1, parts: int = 5, bands: int = 24
+) -> np.ndarray:
+    """Sound as tokens: what frequencies there are in each 100 ms, as logarithms.
+
+    A piece is cut into ``parts``; the magnitudes of each part's Fourier transform (under a Hann window) are averaged
+    over ``bands`` of frequencies, whose widths are equal on the mel scale, 2595 log10(1 + f / 700 Hz).
+
+    Parameters
+    ----------
+    waves : (N, samples)
+    rate : samples a second
+    seconds : of a token
+    parts, bands : how finely time and frequency are told apart within a token
+
+    Returns
+    -------
+    tokens : (N, T, parts · bands); what is left of the wave after the last whole token is dropped
+
+    Raises
+    ------
+    ValueError
+        ``waves`` is not (N, samples), or a part would have fewer than 2 samples.
+    """
+    size = int(rate * seconds) // parts
+    if waves.ndim != 2 or size < 2:
+        raise ValueError(
+            f"waves has shape {waves.shape}, a part {size} samples; expected (N, samples) and at least 2 samples"
+        )
+    N, T = len(waves), waves.shape[1] // (size * parts)
+    pieces = waves[:, : T * parts * size].reshape(N, T, parts, size) * np.hanning(size).astype(waves.dtype)
+    spectrum = np.abs(np.fft.rfft(pieces)).astype(waves.dtype)  # (N, T, parts, bins)
+    mel = 2595 * np.log10(1 + np.fft.rfftfreq(size, 1 / rate) / 700)
+    band = np.minimum((mel / mel[-1] * bands).astype(int), bands - 1)
+    share = np.zeros((len(mel), bands), waves.dtype)
+    share[np.arange(len(mel)), band] = 1
+    share /= np.maximum(share.sum(axis=0), 1)  # a band that holds no frequency stays 0
+    return np.log(spectrum @ share + waves.dtype.type(1e-3)).reshape(N, T, parts * bands)

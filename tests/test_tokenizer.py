@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcourse import data
-from dlcourse.tokenizer import BytePair, merge
+from dlcourse.tokenizer import BytePair, merge, spectrogram_tokens, word_ids, word_list
 
 PLAYS = BytePair.train(data.text("shakespeare")[:50_000], 400)
 TEXTS = st.text(alphabet=st.characters(), max_size=40)  # any code point, halves of surrogate pairs too
@@ -86,3 +87,38 @@ def test_what_does_not_fit_is_said():
     for ids in ([256], [-1]):
         with pytest.raises(ValueError, match=f"ids holds {ids[0]}"):
             BytePair().decode(ids)
+
+
+# ------------------------------------------------------------------------------------------------- words, and sound
+
+
+def test_words():
+    sentences = ["a good film", "a bad film", "a film", "", "so so"]
+    words = word_list(sentences)
+    assert words == {"a": 2, "film": 3, "so": 4}
+    assert word_list(sentences, 1) | {"bad": 5, "good": 6} == word_list(sentences, 1)
+    ids = word_ids(sentences, words, 3)
+    assert ids.tolist() == [[2, 1, 3], [2, 1, 3], [2, 3, 0], [0, 0, 0], [4, 4, 0]] and ids.dtype == np.int64
+    assert word_ids(["a a a a"], words, 2).tolist() == [[2, 2]] and word_ids([], words, 2).shape == (0, 2)
+
+
+def test_a_tone_stands_in_its_band_and_its_moment():
+    time = np.arange(8000) / 8000
+    for hertz in (300, 1000, 3000):
+        wave = np.where(time < 0.4, np.sin(2 * np.pi * hertz * time), 0)[None].astype(np.float32)
+        tokens = spectrogram_tokens(wave, 8000)
+        assert tokens.shape == (1, 10, 120) and tokens.dtype == np.float32
+        pieces = tokens.reshape(10, 5, 24)
+        assert np.allclose(pieces[4:], np.log(1e-3)) and (pieces[:4].max(axis=2) > 1).all()
+        mel = 2595 * np.log10(1 + np.array([hertz, 4000]) / 700)
+        assert set(pieces[:4].argmax(axis=2).ravel()) == {int(24 * mel[0] / mel[1])}
+
+
+def test_what_is_left_of_a_wave_is_dropped():
+    rng = np.random.default_rng(0)
+    waves = rng.normal(size=(2, 2500))
+    np.testing.assert_array_equal(spectrogram_tokens(waves, 8000), spectrogram_tokens(waves[:, :2400], 8000))
+    with pytest.raises(ValueError, match=r"waves has shape \(2500,\)"):
+        spectrogram_tokens(waves[0], 8000)
+    with pytest.raises(ValueError, match="a part 1 samples"):
+        spectrogram_tokens(waves, 50)

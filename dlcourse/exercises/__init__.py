@@ -23,6 +23,7 @@ ASSIGNMENTS = {
     "10_normalisation": "norm",
     "11_residual": "resnet",
     "13_sequences": "rnn",
+    "14_attention": "attention",
 }
 
 __all__ = ["ASSIGNMENTS", "PUBLIC_SEED", "Exercise", "assignment", "assignment_of", "get", "withheld"]

@@ -130,3 +130,14 @@ DROPOUT = (
     *(f"torch.{name}" for name in ("dropout", "native_dropout")),
     *(f"torch.ops.aten.{name}" for name in ("dropout", "native_dropout", "native_dropout_backward")),
 )
+ATTENTION = (
+    *(f"dlcourse.attention.{name}" for name in ("smooth", "smooth_one", "masked_softmax", "sinusoidal")),
+    *(f"dlcourse.attention.{name}_{way}" for name in ("attention", "multi_head") for way in ("forward", "backward")),
+    *(f"dlcourse.attention.blockwise_attention_{way}" for way in ("forward", "backward")),
+    *(f"dlcourse.transformer.{name}" for name in ("SelfAttention", "Block", "Encoder", "GPT", "Positions")),
+    *(f"torch.nn.functional.{name}" for name in ("scaled_dot_product_attention", "multi_head_attention_forward")),
+    *(f"torch.nn.{name}" for name in ("MultiheadAttention", "Transformer", "TransformerEncoderLayer")),
+    *(f"torch.ops.aten.{name}" for name in ("scaled_dot_product_attention", "_scaled_dot_product_attention_math")),
+    *(f"torch.ops.aten.{name}" for name in ("_native_multi_head_attention", "_transformer_encoder_layer_fwd")),
+)
+BYTE_PAIRS = ("dlcourse.tokenizer.BytePair", "dlcourse.tokenizer.merge")
