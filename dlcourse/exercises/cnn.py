@@ -236,7 +236,7 @@ max_pool_backward = Exercise(
         Mistake(
             "spread_evenly",
             _backward_by(lambda w: np.full(w.shape, 1 / w.size)),
-            "this is the backward pass of *average* pooling.",
+            "this is the backward pass of average pooling.",
         ),
     ),
     withhold=(*_MAXIMUM, *POOLING, *AUTOGRAD, *AUTODIFF),
