@@ -17,13 +17,11 @@ Touvron et al., "Going deeper with image transformers", ICCV (2021), arXiv:2103.
 Liu et al., "A ConvNet for the 2020s", CVPR (2022), arXiv:2201.03545 (ConvNeXt).
 Veit, Wilber and Belongie, "Residual networks behave like ensembles of relatively shallow networks", NIPS (2016),
 arXiv:1605.06431.
-Li, Xu, Taylor, Studer and Goldstein, "Visualizing the loss landscape of neural nets", NeurIPS (2018), arXiv:1712.09913.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -405,36 +403,8 @@ def without_block(net: SmallNet, i: int) -> SmallNet:
     return cut
 
 
-def loss_at(
-    net: nn.Module, x: torch.Tensor, y: torch.Tensor
-) -> tuple[list[np.ndarray], Callable[[list[np.ndarray]], float]]:
-    """The parameters of a network as arrays, and its loss as a function of them, for :mod:`dlcourse.approximation`.
-
-    ``filter_normalised`` and ``loss_slice`` take a linear layer's weights as (D, M), fan-in first, so those are turned.
-    Batch norm uses the batch's own statistics, since the running ones belong to the point that was trained.
-
-    Returns
-    -------
-    parameters : list of arrays
-    loss : takes such a list and gives the mean cross-entropy of (x, y)
-    """
-    net = copy.deepcopy(net).train()
-    targets = [p.detach() for p in net.parameters()]
-
-    def turned(a):
-        return a.T if a.ndim == 2 else a
-
-    @torch.no_grad()
-    def loss(parameters: list[np.ndarray]) -> float:
-        for target, a in zip(targets, parameters, strict=True):
-            target.copy_(torch.as_tensor(np.ascontiguousarray(turned(a))))
-        return float(F.cross_entropy(net(x), y))
-
-    return [turned(p.cpu().numpy().copy()) for p in targets], loss
-
-
 __all__ = [
     "FAMILY", "BasicBlock", "Block", "Bottleneck", "ConvNeXtBlock", "DenseBlock", "LayerScale", "Permute", "ResNet",
-    "SmallNet", "conv3x3", "family_parameters", "gradient_norms", "images", "kaiming", "loss_at", "projection",
+    "SmallNet", "conv3x3", "family_parameters", "gradient_norms", "images", "kaiming", "projection",
     "resnet", "without_block",
 ]  # fmt: skip

@@ -87,7 +87,7 @@ def _places(rng: np.random.Generator, size: int, count: int) -> list[tuple[float
     """Circles (y, x, r) inside the image that do not touch; fewer than ``count`` where there is no room."""
     placed: list[tuple[float, float, float]] = []
     for _ in range(20 * count):
-        r = rng.uniform(0.12, 0.25) * size
+        r = rng.uniform(0.16, 0.28) * size
         y, x = rng.uniform(r, size - r, 2)
         if all(np.hypot(y - v, x - u) > r + s + 1 for v, u, s in placed):
             placed.append((y, x, r))
