@@ -145,7 +145,8 @@ def heads_loops(x, w_q, w_k, w_v, w_o, heads, causal):
         q, k, v = (x @ w[:, cols] for w in (w_q, w_k, w_v))
         for t in range(T):
             seen = t + 1 if causal else T
-            p = np.exp(k[:seen] @ q[t] / math.sqrt(d))
+            s = k[:seen] @ q[t] / math.sqrt(d)
+            p = np.exp(s - s.max())
             out[t] += (p @ v[:seen] / p.sum()) @ w_o[cols]
     return out
 
