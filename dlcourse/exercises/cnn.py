@@ -415,6 +415,11 @@ receptive_field = Exercise(
             _field_by(lambda size, jump, kernel, stride: (size + (kernel - 1) * jump, stride)),
             "your jump is the last layer's stride. All strides up to here multiply.",
         ),
+        Mistake(
+            "strides_summed",
+            _field_by(lambda size, jump, kernel, stride: (size + (kernel - 1) * jump, jump + stride)),
+            "each layer adds its stride to your jump, even a stride of 1. Strides multiply: two of 2 make a jump of 4.",
+        ),
         Mistake("swapped", lambda layers: _field(layers)[::-1], "the two are swapped: the size first, then the jump."),
     ),
     withhold=("dlcourse.pooling.receptive_field", "dlcourse.pooling.ReceptiveField"),

@@ -707,6 +707,11 @@ early_stop = Exercise(
             "right where patience runs out. Else the last epoch is number len(losses) − 1: epochs count from 0.",
         ),
         Mistake(
+            "one_epoch_too_impatient",
+            lambda losses, patience, min_delta: _patient(losses, patience, min_delta, wait=-1),
+            "you wait for one epoch less than `patience`: that many epochs in a row must bring nothing.",
+        ),
+        Mistake(
             "never_stops",
             lambda losses, patience, min_delta: (patience_rule(losses, 10**6, min_delta)[0], len(losses) - 1),
             "this looks at all epochs; training stops when patience runs out, and sees none of the later ones.",
