@@ -715,6 +715,7 @@ nms = Exercise(
         "dlcourse.detection.detect",
         "dlcourse.detection.box_iou",
         "dlcourse.detection.tally",
+        *(f"torchvision.ops.{where}{name}" for where in ("", "boxes.") for name in ("nms", "batched_nms", "box_iou")),
     ),
     hints=(
         "Two parts: a function for the IoU of two boxes, and a loop over the boxes by falling score.",
