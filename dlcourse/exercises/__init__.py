@@ -22,6 +22,7 @@ ASSIGNMENTS = {
     "09_cnn": "cnn",
     "10_normalisation": "norm",
     "11_residual": "resnet",
+    "12_transfer": "transfer",
     "13_sequences": "rnn",
     "14_attention": "attention",
 }
