@@ -25,6 +25,7 @@ ASSIGNMENTS = {
     "12_transfer": "transfer",
     "13_sequences": "rnn",
     "14_attention": "attention",
+    "15_graphs": "graph",
 }
 
 __all__ = ["ASSIGNMENTS", "PUBLIC_SEED", "Exercise", "assignment", "assignment_of", "get", "withheld"]
