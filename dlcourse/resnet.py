@@ -281,7 +281,7 @@ class ResNet(nn.Module):
 
 
 def resnet(name: str = "resnet18", *, classes: int = 1000, seed: int | None = None) -> ResNet:
-    """One of :data:`FAMILY`.
+    """One of ``FAMILY``.
 
     Parameters
     ----------
@@ -301,7 +301,7 @@ def resnet(name: str = "resnet18", *, classes: int = 1000, seed: int | None = No
 
 
 def family_parameters() -> dict[str, int]:
-    """The parameters of each of :data:`FAMILY`; the networks are not filled with numbers for it."""
+    """The parameters of each of ``FAMILY``; the networks are not filled with numbers for it."""
     with torch.device("meta"):
         return {name: count_parameters(resnet(name)) for name in FAMILY}
 
