@@ -351,7 +351,7 @@ def sanity_check(
 
     Source: Adebayo et al. (2018), section 3.
     """
-    size = torch.abs if absolute else torch.Tensor.float
+    size = torch.abs if absolute else torch.clone
     want = size(method(net)(net, x, targets))
     return {
         name: float(rank_correlation(want, size(method(other)(other, x, targets))).mean())

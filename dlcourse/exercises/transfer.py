@@ -372,7 +372,7 @@ def _cam_cases(rng: np.random.Generator) -> Iterator[Case]:
     g = np.array([[[0.0, 2.0], [2.0, 4.0]], [[-1.0, -1.0], [-1.0, -1.0]]])
     yield case("by hand: two maps of 2×2", a, g)
     for shape in ((1, 3, 3), (5, 4, 6), (8, 7, 7), (3, 1, 5)):
-        yield case(f"{shape[0]} maps of {shape[1]}×{shape[2]}", *rng.normal(size=(2, *shape)))
+        yield case(f"maps {shape}", *rng.normal(size=(2, *shape)))
     a = np.abs(rng.normal(size=(4, 3, 3)))
     yield case("nothing speaks for the class", a, -np.abs(rng.normal(size=(4, 3, 3))))
 
