@@ -313,9 +313,10 @@ def page(seeds: int, only: str | None = None, write: Path | None = None) -> str:
         "degradation": lambda: [
             f"**Deeper, and worse.** Plain and residual networks with the same parameters on 1,000 images of {name} "
             f"({side}×{side} pixels, of larger ones the averages): three stages of 8, 16 and 32 channels with 1 or 6 "
-            "blocks each, batch norm, 15 epochs of SGD with momentum 0.9 in batches of 50, the learning rate "
-            f"warmed up and then linearly to 0; {seeds} seeds, mean and range. Last column: each "
-            "block that does not change the shape is cut out of the trained network, one at a time; mean and range over blocks and seeds.", "", *degradation(seeds),
+            "blocks each, batch norm, 15 epochs of SGD with momentum 0.9 in batches of 50, the learning rate warmed up "
+            f"and then linearly to 0; {seeds} seeds, mean and range. Last column: each block that does not change the "
+            "shape is cut out of the trained network, one at a time; mean and range over blocks and seeds.", "",
+            *degradation(seeds),
         ],
         "layer_scale": lambda: [
             "**LayerScale.** 24 residual blocks of width 32 by hand, without any normalisation, on the digits; Adam at "
