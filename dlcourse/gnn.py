@@ -445,7 +445,13 @@ def split_links(
 
 
 def fit_links(
-    net: nn.Module, x: np.ndarray, edges: np.ndarray, *, epochs: int = 200, lr: float = 0.01, seed: int = 0
+    net: nn.Module,
+    x: np.ndarray | torch.Tensor,
+    edges: np.ndarray,
+    *,
+    epochs: int = 200,
+    lr: float = 0.01,
+    seed: int = 0,
 ) -> torch.Tensor:
     """Train a network so that linked nodes have a large z · z and random pairs a small one; gives z (N, M), detached.
 
