@@ -44,6 +44,8 @@ def fgsm(net: nn.Module, x: torch.Tensor, y: torch.Tensor, eps: float) -> torch.
 
     Of all changes by at most ε a pixel it raises the loss most, were the loss linear.
 
+    Source: Goodfellow et al. (2015), section 4.
+
     Parameters
     ----------
     x : (N, C, H, W) from 0 to 1
@@ -54,8 +56,6 @@ def fgsm(net: nn.Module, x: torch.Tensor, y: torch.Tensor, eps: float) -> torch.
     ------
     ValueError
         ``eps`` is negative, or x is not from 0 to 1.
-
-    Source: Goodfellow et al. (2015), section 4.
     """
     _check(x, eps)
     return (x + eps * loss_gradient(net, x, y).sign()).clamp(0, 1).detach()
@@ -69,6 +69,8 @@ def pgd(
 
     P cuts to the ball, at most ε from the original in each pixel, and to the range from 0 to 1.
 
+    Source: Madry et al. (2018), section 2.1.
+
     Parameters
     ----------
     x, y, eps : as for :func:`fgsm`
@@ -79,8 +81,6 @@ def pgd(
     ------
     ValueError
         ``eps`` is negative, ``steps`` is below 1, or x is not from 0 to 1.
-
-    Source: Madry et al. (2018), section 2.1.
     """
     _check(x, eps)
     if steps < 1:
@@ -115,6 +115,8 @@ def one_pixel(
     three others: a + F (b - c), kept where the network is less sure of the right class. It ends when the network is
     wrong.
 
+    Source: Su et al. (2019), section 3; their F = 0.5, no crossover, 400 candidates, 100 generations.
+
     Parameters
     ----------
     x : (C, H, W), one image from 0 to 1
@@ -125,8 +127,6 @@ def one_pixel(
     ------
     ValueError
         x is no single image from 0 to 1.
-
-    Source: Su et al. (2019), section 3; their F = 0.5, no crossover, 400 candidates, 100 generations.
     """
     from scipy.optimize import differential_evolution
 
@@ -171,6 +171,8 @@ def fooling_image(
 ) -> tuple[np.ndarray, float]:
     """An image that is noise to us and that the network is sure of: log p(target) raised by gradient ascent from noise.
 
+    Source: Nguyen et al. (2015), section 3.3, without their decay of the weights of the image.
+
     Parameters
     ----------
     shape : (1, C, H, W) of the image
@@ -179,8 +181,6 @@ def fooling_image(
     -------
     image : (C, H, W)
     confidence : p(target) of it
-
-    Source: Nguyen et al. (2015), section 3.3, without their decay of the weights of the image.
     """
     image, log_p = favourite(
         net, lambda out: F.log_softmax(out, 1)[0, target], shape, steps=steps, lr=lr, decay=0.0, jitter=0, seed=seed
@@ -215,11 +215,11 @@ def adversarial(
     Training then solves min over the weights of the mean of max over ‖δ‖ ≤ ε of L(x + δ): the attack finds the inner
     maximum, the step lowers the loss there.
 
+    Source: Madry et al. (2018), equation 2.1.
+
     Parameters
     ----------
     attack : ``attack(net, x, y, seed) -> images``
-
-    Source: Madry et al. (2018), equation 2.1.
     """
     plain = train.minibatches(x, y, batch_size)
 

@@ -95,6 +95,8 @@ def integrated_gradients(
 
     The shares of all pixels add up to s(x) - s(b): completeness.
 
+    Source: Sundararajan et al. (2017), section 3.
+
     Parameters
     ----------
     baseline : b, an image without what is looked for; by default black
@@ -104,8 +106,6 @@ def integrated_gradients(
     ------
     ValueError
         ``steps`` is below 1, or the baseline does not fit x.
-
-    Source: Sundararajan et al. (2017), section 3.
     """
     if steps < 1:
         raise ValueError(f"steps is {steps}; expected at least 1")
@@ -156,6 +156,8 @@ def lrp(net: nn.Sequential, x: torch.Tensor, targets: torch.Tensor, eps: float =
     the bias, which keeps its share. Activation functions hand relevance on as it is; of a max-pooling window the
     largest input takes all.
 
+    Source: Bach et al. (2015), equation 58; as four steps: Montavon et al., Layer-wise relevance propagation (2019).
+
     Parameters
     ----------
     net : a sequence of convolutions, linear layers, poolings and activation functions
@@ -165,8 +167,6 @@ def lrp(net: nn.Sequential, x: torch.Tensor, targets: torch.Tensor, eps: float =
     ------
     ValueError
         A layer is of another kind, or ``eps`` is negative.
-
-    Source: Bach et al. (2015), equation 58; as four steps: Montavon et al., Layer-wise relevance propagation (2019).
     """
     if not eps >= 0:
         raise ValueError(f"eps is {eps}; expected at least 0")
@@ -211,6 +211,8 @@ def occlusion(
 ) -> torch.Tensor:
     """How far the score falls when a window of the image is covered, the mean over all windows that hold the pixel.
 
+    Source: Zeiler and Fergus (2014), section 4.2.
+
     Parameters
     ----------
     window, stride : in pixels; the last window may reach beyond the edge
@@ -220,8 +222,6 @@ def occlusion(
     ------
     ValueError
         ``window`` or ``stride`` is below 1, or the stride leaves pixels between the windows.
-
-    Source: Zeiler and Fergus (2014), section 4.2.
     """
     if not 1 <= stride <= window:
         raise ValueError(f"stride is {stride}, window {window}; expected 1 <= stride <= window")
@@ -245,11 +245,11 @@ def _starts(size: int, window: int, stride: int) -> range:
 def grad_cam(net: nn.Module, layer: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Grad-CAM: ReLU(Σ_k α_k A_k), α_k the mean of ∂s/∂A_k over the map; enlarged to the image, (N, 1, H, W).
 
+    Source: Selvaraju et al. (2017), equations 1 and 2.
+
     Parameters
     ----------
     layer : a module of ``net`` whose output A (N, K, h, w) is looked at
-
-    Source: Selvaraju et al. (2017), equations 1 and 2.
     """
     with torch.enable_grad(), _output_of(layer) as kept:
         s = scores(net, x.detach().requires_grad_(), targets).sum()
@@ -315,12 +315,12 @@ def randomised(net: nn.Module, seed: int) -> Iterator[tuple[str, nn.Module]]:
 def rank_correlation(a: torch.Tensor, b: torch.Tensor) -> np.ndarray:
     """Spearman's rank correlation of two maps, image by image: (N,). A constant map agrees with nothing: 0.
 
+    Source: Adebayo et al. (2018), section 3.
+
     Raises
     ------
     ValueError
         The shapes differ.
-
-    Source: Adebayo et al. (2018), section 3.
     """
     from scipy.stats import rankdata
 
@@ -344,12 +344,12 @@ def sanity_check(
     """Does a map depend on what the network has learned? The mean rank correlation of the maps of the trained network
     with those of networks drawn anew, from the output down to each layer: {layer: correlation}.
 
+    Source: Adebayo et al. (2018), section 3.
+
     Parameters
     ----------
     method : ``net -> map(net, x, targets)``: made for each network, since Grad-CAM needs one of its layers
     absolute : compare sizes, whatever the sign
-
-    Source: Adebayo et al. (2018), section 3.
     """
     size = torch.abs if absolute else torch.clone
     want = size(method(net)(net, x, targets))
@@ -368,6 +368,8 @@ def shapley_values(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, backgro
     v(S) is the mean output where the features in S are those of x and the others those of the background examples.
     The φ_i add up to f(x) minus the background's mean output.
 
+    Source: Shapley (1953); Lundberg and Lee (2017), equation 4.
+
     Parameters
     ----------
     f : (M, D) -> (M,)
@@ -378,8 +380,6 @@ def shapley_values(f: Callable[[np.ndarray], np.ndarray], x: np.ndarray, backgro
     ------
     ValueError
         The shapes do not fit, or D is too large.
-
-    Source: Shapley (1953); Lundberg and Lee (2017), equation 4.
     """
     x, background = np.asarray(x, dtype=float), np.asarray(background, dtype=float)
     if x.ndim != 1 or background.ndim != 2 or background.shape[1] != len(x):
@@ -416,6 +416,8 @@ def lime(
     z = x + scale · N(0, 1); distance d of z from x in units of ``scale``; weight exp(-d² / (2 width²)); then ridge
     regression of f(z) on (z - x) / scale.
 
+    Source: Ribeiro et al. (2016), sections 3.3 and 3.4; kernel, width and ridge are those of their package.
+
     Parameters
     ----------
     f : (M, D) -> (M,)
@@ -427,8 +429,6 @@ def lime(
     ------
     ValueError
         The shapes do not fit, or a scale is not positive.
-
-    Source: Ribeiro et al. (2016), sections 3.3 and 3.4; kernel, width and ridge are those of their package.
     """
     from sklearn.linear_model import Ridge
 
@@ -478,12 +478,12 @@ def concept_vector(
 def tcav(net: nn.Module, layer: nn.Module, x: torch.Tensor, target: int, vector: torch.Tensor) -> float:
     """The share of a class's images whose score would rise if the layer moved towards the concept: ∂s/∂a · v > 0.
 
+    Source: Kim et al. (2018), equations 1 and 2.
+
     Parameters
     ----------
     x : images of the class ``target``
     vector : of :func:`concept_vector`
-
-    Source: Kim et al. (2018), equations 1 and 2.
     """
     targets = torch.full((len(x),), int(target), device=x.device)
     with torch.enable_grad(), _output_of(layer) as kept:

@@ -40,6 +40,8 @@ def adapter_forward(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, tuple]:
 
     A 1×1 convolution beside a skip. With w = 0 it changes nothing, so a network that gets adapters starts as it was.
 
+    Source: Rebuffi et al. (2017), section 3.
+
     Parameters
     ----------
     x : (N, C, H, W)
@@ -49,8 +51,6 @@ def adapter_forward(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, tuple]:
     ------
     ValueError
         A shape or a dtype does not fit.
-
-    Source: Rebuffi et al. (2017), section 3.
     """
     x, w = as_float(x, "x"), as_float(w, "w")
     if x.ndim != 4:
@@ -63,12 +63,12 @@ def adapter_forward(x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, tuple]:
 def adapter_backward(dout: np.ndarray, cache: tuple) -> tuple[np.ndarray, np.ndarray]:
     """Gradients of :func:`adapter_forward`: dx = dout + wᵀ dout at each pixel, dw = Σ dout xᵀ over pixels and images.
 
+    Source: the chain rule.
+
     Returns
     -------
     dx : (N, C, H, W)
     dw : (C, C)
-
-    Source: the chain rule.
     """
     x, w = cache
     dout = as_gradient(dout, x.shape)
@@ -86,6 +86,8 @@ def small_cnn(
 
     Its layers are ``conv1, relu1, pool1, conv2, ...``, then ``flatten`` and ``head``.
 
+    Source: the pattern of LeNet-5 (LeCun et al., 1998) with 3×3 filters.
+
     Parameters
     ----------
     channels, side : of the images, (N, channels, side, side)
@@ -96,8 +98,6 @@ def small_cnn(
     ------
     ValueError
         The images are too small to be pooled so often.
-
-    Source: the pattern of LeNet-5 (LeCun et al., 1998) with 3×3 filters.
     """
     final = side // 2 ** (len(maps) - 1)
     if final < 1:
@@ -161,12 +161,12 @@ def transplant(net: nn.Sequential, keep: int, classes: int, seed: int) -> nn.Seq
 
     ``keep=0`` is a network from scratch, ``keep=3`` of three leaves only a new head to train.
 
+    Source: Yosinski et al. (2014), section 2.
+
     Raises
     ------
     ValueError
         There are not so many convolutions.
-
-    Source: Yosinski et al. (2014), section 2.
     """
     names = convolutions(net)
     if not 0 <= keep <= len(names):
@@ -184,6 +184,8 @@ def transplant(net: nn.Sequential, keep: int, classes: int, seed: int) -> nn.Seq
 def prepare(net: nn.Sequential, way: str, classes: int, seed: int) -> nn.Sequential:
     """A copy of ``net`` for another task, with a new head, and ``requires_grad`` set on what is to be trained.
 
+    Source: Yosinski et al. (2014); adapters: Rebuffi et al. (2017).
+
     Parameters
     ----------
     way : ``frozen`` (the head alone), ``fine-tuned`` (everything, from where it is), ``adapters`` (the head and an
@@ -193,8 +195,6 @@ def prepare(net: nn.Sequential, way: str, classes: int, seed: int) -> nn.Sequent
     ------
     ValueError
         There is no such way.
-
-    Source: Yosinski et al. (2014); adapters: Rebuffi et al. (2017).
     """
     if way not in WAYS:
         raise ValueError(f"way is {way!r}; expected one of {', '.join(WAYS)}")
@@ -216,6 +216,8 @@ def adapt(
 ) -> nn.Module:
     """Train what is not frozen by about ``steps`` updates of Adam, in place. Returns the network.
 
+    Source: Adam as in chapter 05, on the mean cross-entropy.
+
     Parameters
     ----------
     x : (N, C, H, W) images
@@ -225,8 +227,6 @@ def adapt(
     ------
     ValueError
         Nothing in the network may be trained.
-
-    Source: Adam as in chapter 05, on the mean cross-entropy.
     """
     parameters = trained(net)
     if not parameters:
@@ -242,12 +242,12 @@ def adapt(
 def few(y: np.ndarray, n: int, seed: int) -> np.ndarray:
     """The indices of ``n`` examples drawn at random, with the classes as even as can be.
 
+    Source: the usual few-label protocol; here n counts all labels, not those of a class.
+
     Raises
     ------
     ValueError
         A class has too few examples, or ``n`` is below 1.
-
-    Source: the usual few-label protocol; here n counts all labels, not those of a class.
     """
     y = np.asarray(y)
     classes = np.unique(y)
@@ -284,12 +284,12 @@ def training_cost(net: nn.Module, shape: Sequence[int]) -> Cost:
     the gradient of its input as much again, where something before it is trained. Hence the rule of thumb: training
     costs three times the forward pass.
 
+    Source: counted here; torch.utils.flop_counter counts the same, two operations a multiply-add.
+
     Parameters
     ----------
     net : a sequence of layers, run in their order
     shape : of the inputs, (N, C, H, W)
-
-    Source: counted here; torch.utils.flop_counter counts the same, two operations a multiply-add.
     """
     done: list[tuple[int, bool]] = []
 
