@@ -1,7 +1,8 @@
 """Docstrings are written to be read in a terminal; this lets the API pages show them as they stand.
 
 An indented block after a blank line is an example or an equation: it keeps its lines (a literal block) instead of
-being run together as a quotation.
+being run together as a quotation. A line that begins with "Source:" opens a section of its own, also behind Raises, where
+it would else be read as an exception of that name.
 """
 
 from __future__ import annotations
@@ -26,7 +27,17 @@ def keep_examples(app: Sphinx, what: str, name: str, obj, options, lines: list[s
     lines[:] = out
 
 
+def source_as_section(app: Sphinx, what: str, name: str, obj, options, lines: list[str]) -> None:
+    """Turn ``Source: text`` into a section that napoleon knows (``napoleon_custom_sections``)."""
+    out: list[str] = []
+    for line in lines:
+        said = line.removeprefix("Source: ")
+        out += [line] if said == line else ["Source", "------", said]
+    lines[:] = out
+
+
 def setup(app: Sphinx) -> dict:
-    # After napoleon (priority 500), which turns Parameters, Returns and Raises into fields.
+    app.connect("autodoc-process-docstring", source_as_section, priority=400)  # before napoleon, at 500
+    # After napoleon, which turns Parameters, Returns and Raises into fields.
     app.connect("autodoc-process-docstring", keep_examples, priority=600)
     return {"version": "1", "parallel_read_safe": True}
