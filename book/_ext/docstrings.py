@@ -1,8 +1,8 @@
 """Docstrings are written to be read in a terminal; this lets the API pages show them as they stand.
 
 An indented block after a blank line is an example or an equation: it keeps its lines (a literal block) instead of
-being run together as a quotation. A line that begins with "Source:" opens a section of its own, also behind Raises, where
-it would else be read as an exception of that name.
+being run together as a quotation. A line that begins with "Source:" opens a section of its own, also behind Raises,
+where it would else be read as an exception of that name. Fields of a named tuple that nobody described are left out.
 """
 
 from __future__ import annotations
@@ -36,8 +36,14 @@ def source_as_section(app: Sphinx, what: str, name: str, obj, options, lines: li
     lines[:] = out
 
 
+def without_aliases(app: Sphinx, what: str, name: str, obj, skip: bool, options) -> bool | None:
+    """Leave out a field that says no more than ``Alias for field number 0``."""
+    return True if str(getattr(obj, "__doc__", "")).startswith("Alias for field number") else None
+
+
 def setup(app: Sphinx) -> dict:
     app.connect("autodoc-process-docstring", source_as_section, priority=400)  # before napoleon, at 500
+    app.connect("autodoc-skip-member", without_aliases)
     # After napoleon, which turns Parameters, Returns and Raises into fields.
     app.connect("autodoc-process-docstring", keep_examples, priority=600)
     return {"version": "1", "parallel_read_safe": True}
