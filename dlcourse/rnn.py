@@ -128,7 +128,9 @@ def embedding_backward(dout: np.ndarray, cache: tuple) -> np.ndarray:
 def causal_conv_forward(
     x: np.ndarray, w: np.ndarray, b: np.ndarray | None = None, *, dilation: int = 1
 ) -> tuple[np.ndarray, tuple]:
-    """Convolution over time that looks back only: ``out[n, k, t] = b[k] + Σ_c Σ_i w[k, c, i] x[n, c, t - (F-1-i)·dilation]``.
+    """Convolution over time that looks back only.
+
+    ``out[n, k, t] = b[k] + Σ_c Σ_i w[k, c, i] x[n, c, t - (F-1-i)·dilation]``
 
     Before the first moment there are zeros, so the output is as long as the input, and ``out[t]`` knows nothing of
     what comes after t. F·dilation - dilation + 1 moments are seen.
@@ -149,9 +151,8 @@ def causal_conv_forward(
     ValueError
         As :func:`dlcourse.conv.conv1d_forward`; or T is 0.
 
-    Source: van den Oord et al., WaveNet (2016), arXiv:1609.03499, section 2.1; Bai, Kolter and Koltun,
-    arXiv:1803.01271 (2018), section 3.
-    """  # noqa: E501
+    Source: van den Oord et al., WaveNet (2016), arXiv:1609.03499, section 2.1.
+    """
     x, w = as_float(x, "x"), np.asarray(w)
     if x.ndim != 3 or x.shape[2] == 0:
         raise ValueError(f"x has shape {x.shape}; expected (N, C, T) with at least one moment")

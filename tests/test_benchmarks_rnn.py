@@ -40,6 +40,16 @@ def test_a_process_of_its_own_measures_with_the_kernels_and_threads_that_are_nam
     assert "DLCOURSE_BLAS" not in default and default["DLCOURSE_THREADS"] == "1"
 
 
+def test_what_was_not_timed_is_named(monkeypatch):
+    row = {"milliseconds": {"torch": 10.0, "ours": 14.0}, "ratio": 1.4, "middle_half": [1.3, 1.5],
+           "products_ratio": 0.9, "blas": "some kernels"}  # fmt: skip
+    monkeypatch.setattr(benchmark, "_in_a_process", lambda kernels, threads, rounds: row)
+    both, one = benchmark.speed(3), benchmark.speed(3, threads=(1,), kernels=("Haswell",))
+    assert len(both) == 6 and "by itself" in both[2] and "by itself" not in both[4] and "| 2 |" in both[3]
+    assert one[2].startswith("| some kernels | 1 | 10.0 ms | 14.0 ms | **1.40** (1.30 to 1.50) | 1.3 | 0.90 × torch |")
+    assert one[-1] == "On 2 threads: not measured in this edition."
+
+
 def test_a_gradient_fades_in_an_rnn_and_not_behind_an_open_gate():
     plain, open_ = benchmark.fading("rnn", 0.0, 0, T=30, H=16), benchmark.fading("lstm", 5.0, 0, T=30, H=16)
     assert plain[0] == open_[0] == 1 and plain[29] < 1e-6 and open_[29] > 0.05
