@@ -224,7 +224,7 @@ def train_gpt(seed: int, steps: int, *, length=64, width=64, depth=2, heads=4, b
             yield torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
 
     def schedule(step):
-        return float(optim.warm_up_cosine(step, lr, 50, steps, lowest=lr / 10))
+        return float(optim.warm_up_cosine(step, lr, min(50, steps // 4), steps, lowest=lr / 10))
 
     train.fit(gpt, pieces, optimiser, loss=transformer.next_token_loss, epochs=1, schedule=schedule, clip_norm=1.0,
               seed=seed, progress=False)  # fmt: skip
@@ -425,7 +425,7 @@ def learn_images(name: str, n: int, seed: int, updates: int) -> float:
     epochs = -(-updates // -(-len(x) // 64))
     total = epochs * -(-len(x) // 64)
     train.fit(net, (x, y), optimiser, loss=F.cross_entropy, epochs=epochs, batch_size=64, seed=seed, progress=False,
-              schedule=lambda step: float(optim.warm_up_cosine(step, 2e-3, total // 20, total)))  # fmt: skip
+              schedule=lambda step: float(optim.warm_up_cosine(step, 2e-3, max(total // 20, 1), total)))  # fmt: skip
     return accuracy(net, d.x_test - 0.3, d.y_test)
 
 
