@@ -524,13 +524,19 @@ def fields(seeds: int, n: int = 2000, epochs: int = 6, depth: int = 4) -> list[s
 
 # ------------------------------------------------------------------------------------------------------------ page
 
-NAMES = ("speed", "cost", "performer", "agreement", "text", "machines", "tokens", "hunger", "fields")
+TITLES = {
+    "speed": "Speed", "cost": "Cost against length", "performer": "Performer features",
+    "agreement": "Agreement with torch",
+    "text": "Shakespeare, character by character", "machines": "XOR and a machine", "tokens": "Words and sound",
+    "hunger": "Data hunger", "fields": "Effective receptive fields",
+}  # fmt: skip
+NAMES = tuple(TITLES)
 
 
 def part(name: str, seeds: int, largest: int) -> list[str]:
     """A table with the sentences that say what it shows."""
     shown = "Fashion-MNIST" if images().name == "fashion_mnist" else images().name
-    spread = f"{seeds} seeds, mean ± half of a 95% confidence interval"
+    spread = "one seed" if seeds == 1 else f"{seeds} seeds, mean ± half of a 95% confidence interval"
     parts = {
         "speed": lambda: [
             "**Speed.** Multi-head self-attention with its four matrices, forward and backward, float32: by hand in "
@@ -588,12 +594,14 @@ def assemble(old: str, made: dict[str, list[str]]) -> str:
     for name in NAMES:
         if body := made.get(name) or kept.get(name):
             lines += [f"<!-- {name} -->", *body, "", "<!-- end -->", ""]
+        else:
+            lines += [f"**{TITLES[name]}**: not measured. `python benchmarks/attention.py --only {name}` does it.", ""]
     return "\n".join([*lines, f"`python benchmarks/attention.py --write book/results/attention.md`, {versions}.", ""])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5, choices=sorted(T_975))
+    parser.add_argument("--seeds", type=int, default=5, choices=(1, *sorted(T_975)))
     parser.add_argument("--only", choices=NAMES, action="append", help="this table; may be given several times")
     parser.add_argument("--largest", type=int, default=60_000, help="so many images at most in the table of hunger")
     parser.add_argument("--write", type=Path, metavar="PATH", help="write the tables to this markdown file")

@@ -62,7 +62,7 @@ def test_characters_are_held_out_in_order():
 def test_a_gpt_learns_something():
     gpt = benchmark.train_gpt(0, 30, length=16, width=16, depth=1, heads=2, batch=16)
     _, held, _ = benchmark.characters()
-    assert benchmark.transformer.text_loss(gpt, held[:2000]) < 3.6  # log 65 is 4.17
+    assert benchmark.transformer.text_loss(gpt, held[:2000]) < 3.8  # log 65 is 4.17
 
 
 def test_the_larger_gpt_says_that_it_was_not_measured(monkeypatch):
@@ -103,7 +103,7 @@ def test_words_and_sound_train(pool):
 def test_images_are_learnt_and_what_is_too_large_is_not_measured(monkeypatch):
     monkeypatch.setattr(benchmark, "images", lambda: data.load("digits"))
     for name in ("CNN", "ViT", "Mixer"):
-        assert benchmark.learn_images(name, 300, 0, updates=20) > 12
+        assert benchmark.learn_images(name, 300, 0, updates=40) > 15
     lines = benchmark.hunger(2, sizes=((100, 4), (60_000, 4)), largest=1000)
     assert lines[2].startswith("| 100 | 4 |") and lines[3] == "| 60,000 | 4 |" + " not measured |" * 4
     assert lines[0].count("|") == lines[2].count("|") == lines[3].count("|")
@@ -129,3 +129,4 @@ def test_one_table_can_be_made_anew():
     new = benchmark.assemble(old, {"cost": ["**Cost, again.**"]})
     assert "| a |" in new and "again" in new and new.count("**Cost") == 1
     assert new.index("Speed") < new.index("Cost") and benchmark.assemble(new, {}) == new
+    assert new.count("not measured") == len(benchmark.NAMES) - 2 and "--only fields" in new
