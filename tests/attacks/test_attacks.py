@@ -97,8 +97,8 @@ def test_it_gets_what_it_has_earned(battle, entry, attack):
         assert not any(row.points.values())
         return
     assert not row.refused
-    # The verdicts of nbgrader's notebooks are those on the public cases; points are decided by the secret ones, in another
-    # run. So they agree only where the attack comes out the same in every run.
+    # The verdicts of nbgrader's notebooks are those on the public cases; points are decided by the secret ones, in
+    # another run. So they agree only where the attack comes out the same in every run.
     public_only = entry == "nbgrader" and attack.name == "forging_public_table"
     for id, verdict in row.verdicts.items():
         assert attack.allowed(id, verdict) or (public_only and verdict == "right"), f"{id}: {verdict}"
