@@ -203,6 +203,15 @@ def _residual_steps(x, weights):
     return np.array(seen)
 
 
+def _in_place(x, weights):
+    sums = np.zeros((len(weights) + 1, len(x)))
+    sums[0] = x
+    for w in weights:
+        for k in range(len(weights)):
+            sums[k + 1] = sums[k + 1] + sums[k] @ w
+    return sums
+
+
 def _without_input(x, weights):
     out = _ways(x, weights)
     out[0] = 0
@@ -250,6 +259,17 @@ path_sums = Exercise(
             lambda x, weights: _ways(x, weights, ordered=True),
             "a way meets the blocks in their order, the first one first: x w_i w_j with i < j.",
         ),
+        Mistake(
+            "block_met_twice",
+            _in_place,
+            "some ways take a block twice: row k + 1 is made from a row k that already holds the same block. Take the "
+            "rows as they were before it.",
+        ),
+        Mistake(
+            "weights_from_the_left",
+            lambda x, weights: _ways(x, np.swapaxes(weights, 1, 2)),
+            "x is a row: a block makes x @ w of it, and not w @ x.",
+        ),
     ),
     withhold=("dlcourse.residual.path_contributions",),
     hints=(
@@ -278,7 +298,7 @@ def identity_start(seed, D, M):
 
 def _identity_rule(case: Case, values: list) -> str | None:
     """What is asked of w1, b1, w2, b2, in the order of the question."""
-    (_, D, M), (answer,) = case.calls[0].args, values
+    (_, D, M), (answer, again, other) = case.calls[0].args, values
     shapes = ((D, M), (M,), (M, D), (D,))
     if not isinstance(answer, list) or [np.shape(a) for a in answer] != list(shapes):
         return f"expected w1, b1, w2, b2 of shapes {', '.join(map(str, shapes))}"
@@ -293,10 +313,16 @@ def _identity_rule(case: Case, values: list) -> str | None:
     h = np.maximum(x @ w1 + b1, 0)
     if M > 1 and np.linalg.matrix_rank(w1) < min(D, M):
         return "hidden units are copies or mixtures of each other: their weights have to differ"
+    if len(np.unique(np.vstack([w1, b1]), axis=1).T) < M:
+        return "some hidden units are copies of each other: their weights have to differ"
     size = (h**2).mean() / (x**2).mean()
     low, high = case.secret["band"]
     if not low <= size <= high:
         return f"behind the ReLU the mean square is {size:.3g} times that of x; expected about 1 ({low} to {high})"
+    if not all(np.array_equal(a, b) for a, b in zip(answer, again, strict=True)):
+        return "the same seed gave two different starts"
+    if np.array_equal(w1, other[0]):
+        return "two different seeds gave the same w1"
     return None
 
 
@@ -304,7 +330,9 @@ def _identity_cases(rng: np.random.Generator) -> Iterator[Case]:
     for D, M in ((64, 256), (128, 128)):
         x, dout = rng.normal(size=(400, D)), rng.normal(size=(400, D))
         secret = {"x": x, "dout": dout, "band": (0.7, 1.4)}
-        yield case(f"D = {D}, M = {M}", int(rng.integers(10**6)), D, M, secret=secret)
+        first, other = (int(n) for n in rng.choice(10**6, 2, replace=False))
+        calls = tuple(case("", seed, D, M).calls[0] for seed in (first, first, other))
+        yield Case(f"D = {D}, M = {M}", calls, secret)
 
 
 def _says(words: str):
@@ -345,14 +373,14 @@ identity = Exercise(
         Mistake(
             "all_zero",
             lambda seed, D, M: (np.zeros((D, M)), np.zeros(M), np.zeros((M, D)), np.zeros(D)),
-            "with w1 at 0, h is 0, so dw2 = hᵀ df is 0 and w2 never moves. Draw w1; the zeros belong into w2.",
+            "h is 0, as with w1 at 0, so dw2 = hᵀ df is 0 and w2 never moves. Draw w1; the zeros belong into w2.",
             when=_says("could never learn"),
         ),
         Mistake(
             "constant_weights",
             lambda seed, D, M: (np.full((D, M), np.sqrt(2 / D)), np.zeros(M), np.zeros((M, D)), np.zeros(D)),
             "all hidden units are the same unit, and stay so; draw w1 at random.",
-            when=_says("copies or mixtures"),
+            when=_says("of each other"),
         ),
         Mistake(
             "without_the_gain",
@@ -364,6 +392,12 @@ identity = Exercise(
             ),
             "w1 has the wrong size. The ReLU lets half of the mean square through: He's start is √(2 / D).",
             when=_says("behind the ReLU"),
+        ),
+        Mistake(
+            "seed_unused",
+            lambda seed, D, M: start(np.random.default_rng(0), D, M),
+            "the numbers have to follow from the seed that you are given: np.random.default_rng(seed).",
+            when=_says("seed"),
         ),
     ),
     withhold=(),

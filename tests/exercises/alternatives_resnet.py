@@ -99,26 +99,12 @@ def paths_torch(x, weights):
     return sums
 
 
-def paths_transposed(x, weights):
-    return paths_all(x, np.swapaxes(weights, 1, 2))
-
-
 def paths_longest_first(x, weights):
     return paths_all(x, weights)[::-1]
 
 
 def paths_total(x, weights):
     return paths_all(x, weights).sum(axis=0)
-
-
-def paths_in_place(x, weights):
-    """Adds to what it still reads."""
-    sums = np.zeros((len(weights) + 1, len(x)))
-    sums[0] = x
-    for w in weights:
-        for k in range(1, len(weights) + 1):
-            sums[k] += sums[k - 1] @ w
-    return sums
 
 
 # --- resnet.identity_start ------------------------------------------------------------------------------------------
@@ -173,6 +159,12 @@ def identity_swapped_fans(seed, D, M):
 def identity_one_column(seed, D, M):
     w1 = np.repeat(np.random.default_rng(seed).normal(0, np.sqrt(2 / D), (D, 1)), M, axis=1)
     return w1, np.zeros(M), np.zeros((M, D)), np.zeros(D)
+
+
+def identity_tiled(seed, D, M):
+    """As many units as features, and then the same ones again: the rank is full, and yet units are copies."""
+    w1 = np.random.default_rng(seed).normal(0, np.sqrt(2 / D), (D, min(D, M)))
+    return np.tile(w1, -(-M // D))[:, :M], np.zeros(M), np.zeros((M, D)), np.zeros(D)
 
 
 # --- resnet.dense_block ---------------------------------------------------------------------------------------------
@@ -392,9 +384,9 @@ ALTERNATIVES = {
 WRONG = {
     "resnet.block_number": [230145, 221184, 230272],
     "resnet.block_backward": [block_order, block_dx_twice, block_no_biases, block_means],
-    "resnet.paths": [paths_transposed, paths_longest_first, paths_total, paths_in_place],
+    "resnet.paths": [paths_longest_first, paths_total],
     "resnet.identity_start": [
-        identity_pairs, identity_bias, identity_dead, identity_swapped_fans, identity_one_column,
+        identity_pairs, identity_bias, identity_dead, identity_swapped_fans, identity_one_column, identity_tiled,
     ],
     "resnet.dense_block": [DenseFirstBatch, DenseSpoils, DenseNoRelu, DenseNoBias, DenseBlockOnly],
     "resnet.join": [join_rows_only, join_gradients_swapped, join_all_channels],
