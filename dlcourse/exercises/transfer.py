@@ -78,6 +78,11 @@ class NoSkip(Adapter):
         return super().backward(dout) - dout
 
 
+class NoSkipForward(Adapter):
+    def forward(self, x):
+        return super().forward(x) - x
+
+
 class NoSkipBack(Adapter):
     def backward(self, dout):
         return super().backward(dout) - dout
@@ -133,6 +138,7 @@ adapter = Exercise(
     compare=Close(rtol=1e-5, atol=1e-7),
     mistakes=(
         Mistake("no_skip", NoSkip, "x itself is missing: the adapter adds w x to x."),
+        Mistake("no_skip_forward", NoSkipForward, "dx is right. In out x itself is missing: out = x + w x."),
         Mistake(
             "no_skip_backwards", NoSkipBack, "out is right. Its x-part hands dout on as it is: dx = dout + wᵀ dout."
         ),
@@ -169,6 +175,10 @@ adapter = Exercise(
 def _slope(x, w1, b1, w2, target):
     """∂s/∂x of s = w2[:, target] · relu(x w1 + b1)."""
     return w1 @ (w2[:, target] * (x @ w1 + b1 > 0))
+
+
+def _all_units(x, baseline, w1, b1, w2, target, steps):
+    return (x - baseline) * (w1 @ w2[:, target])
 
 
 def integrated(x, baseline, w1, b1, w2, target, steps, *, at=0.5, factor="difference"):
@@ -217,6 +227,11 @@ integrated_gradients = Exercise(
             "gradient_at_x",
             lambda x, b, w1, b1, w2, t, steps: (x - b) * _slope(x, w1, b1, w2, t),
             "this is gradient × input, with the gradient at x alone. Average it over the points between b and x.",
+        ),
+        Mistake(
+            "relu_open",
+            _all_units,
+            "the gradient passes only those hidden units whose sum is above 0 at that point.",
         ),
         Mistake(
             "left_ends",
@@ -514,20 +529,22 @@ shapley = Exercise(
 SAME = 0.97  # of the pixels must be those of the reference
 
 
-def _uphill(x, y, w1, b1, w2, b2):
+def _uphill(x, y, w1, b1, w2, b2, gate=True):
     z = x @ w1 + b1
     logits = np.maximum(z, 0) @ w2 + b2
     p = np.exp(logits - logits.max(axis=1, keepdims=True))
     p = p / p.sum(axis=1, keepdims=True)
     p[np.arange(len(y)), y] -= 1
-    return ((p @ w2.T) * (z > 0)) @ w1.T
+    return ((p @ w2.T) * (z > 0 if gate else 1)) @ w1.T
 
 
-def attacked(x, y, w1, b1, w2, b2, eps, step, steps, *, ball=True, box=True, sign=1.0, raw=False, frozen=False):
+def attacked(
+    x, y, w1, b1, w2, b2, eps, step, steps, *, ball=True, box=True, sign=1.0, raw=False, frozen=False, gate=True
+):
     """The reference, and with other rules the typical slips."""
     moved = x
     for _ in range(steps):
-        g = _uphill(x if frozen else moved, y, w1, b1, w2, b2)
+        g = _uphill(x if frozen else moved, y, w1, b1, w2, b2, gate)
         moved = moved + sign * step * (g if raw else np.sign(g))
         moved = np.clip(moved, x - eps, x + eps) if ball else moved
         moved = np.clip(moved, 0, 1) if box else moved
@@ -618,6 +635,11 @@ attack = Exercise(
             "one_gradient",
             lambda *a: attacked(*a, frozen=True),
             "you use the gradient at x in all steps; take a new one where the image is now.",
+        ),
+        Mistake(
+            "relu_open",
+            lambda *a: attacked(*a, gate=False),
+            "on the way back no gradient passes a hidden unit whose sum is below 0: times (z > 0).",
         ),
         Mistake(
             "cut_at_the_end", _last_cut, "cut after each step, not only at the end: the next gradient is taken there."
