@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from dlcourse import attention, tokenizer
-from dlcourse.exercises.compare import Close, FalseFail, Holds
+from dlcourse.exercises.compare import Close, FalseFail, Holds, holds_nan
 from dlcourse.exercises.offered import ATTENTION, AUTODIFF, AUTOGRAD, BYTE_PAIRS
 from dlcourse.exercises.plain import numbers, parts
 from dlcourse.exercises.spec import Case, Exercise, Mistake, case, steps, text_exercise
@@ -31,7 +31,12 @@ block_parameters = Exercise(
     compare=Close(rtol=0, atol=0),
     mistakes=(
         Mistake("no_biases", 12 * _D**2 + 4 * _D, "the weights are all there; each linear layer has biases too."),
-        Mistake("no_norms", 12 * _D**2 + 9 * _D, "the two layer norms are missing: each has a γ and a β a feature."),
+        Mistake(
+            "no_norms",
+            12 * _D**2 + 9 * _D,
+            "4·D are missing: either the γ and β of the two layer norms, or the biases of attention's four layers.",
+        ),
+        Mistake("matrices_only", 12 * _D**2, "these are the matrices; the biases and the two layer norms are missing."),
         Mistake(
             "no_output_layer",
             11 * _D**2 + 12 * _D,
@@ -95,6 +100,8 @@ def _attend_cases(rng: np.random.Generator) -> Iterator[Case]:
     keys[[2, 4]] = query
     yield case("scores in the thousands", query, 20 * keys, rng.normal(size=(6, 3)), np.arange(6) != 1)
     yield case("all scores far below 0", query, keys - 60 * query, rng.normal(size=(6, 3)), ~only)
+    far = keys + 60 * np.outer(only, query)
+    yield case("a forbidden key fits by far the best", query, far, rng.normal(size=(6, 3)), ~only)
 
 
 def _whole(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
@@ -149,6 +156,12 @@ one_query = Exercise(
                 (np.arange(len(k)) == np.where(allowed, k @ q, -np.inf).argmax()).astype(float),
             ),
             "this takes the best key only; softmax gives each a share.",
+        ),
+        Mistake(
+            "not_a_number",
+            lambda q, k, v, allowed: (np.full(v.shape[1], np.nan), np.full(len(k), np.nan)),
+            "exp overflows, or gives nothing but 0: before it, subtract the largest score of the allowed keys.",
+            when=holds_nan,
         ),
     ),
     withhold=ATTENTION,
@@ -271,6 +284,8 @@ def _head_cases(rng: np.random.Generator) -> Iterator[Case]:
             name = f"{T} tokens, D = {D}, {heads} heads" + (", causal" if causal else "")
             yield case(name, rng.normal(size=(T, D)), *rng.normal(size=(4, D, D)), heads, causal)
     yield case("one token", rng.normal(size=(1, 4)), *rng.normal(size=(4, 4, 4)), 2, True)
+    later = np.array([[1.0, 0], [8, 0]])
+    yield case("a later token fits by far the best", later, *(20 * np.ones((2, 2, 2))), np.eye(2), np.eye(2), 1, True)
     x, *w = (_whole(rng, shape) for shape in ((5, 8), (8, 8), (8, 8), (8, 8)))
     yield case("scores in the thousands", x, *w, rng.normal(size=(8, 8)), 2, True)
 
@@ -318,6 +333,12 @@ heads = Exercise(
             "not_at_itself",
             lambda *a: _heads(*a, mask=lambda T: np.tri(T, k=-1, dtype=bool)),
             "a token may look at itself too.",
+        ),
+        Mistake(
+            "not_a_number",
+            lambda x, *a: np.full(x.shape, np.nan),
+            "exp overflows, or gives nothing but 0: before it, subtract the row's largest score that is not masked.",
+            when=holds_nan,
         ),
     ),
     hints=(
@@ -376,10 +397,28 @@ class NotDivided(Streaming):
         return self.o
 
 
+class FromZero(Streaming):
+    def __init__(self, query):
+        super().__init__(query)
+        self.m = 0.0
+
+    def result(self):
+        with np.errstate(invalid="ignore"):
+            return super().result()
+
+
 class LastBlock(Streaming):
     def add(self, keys, values):
         self.m, self.l, self.o = -np.inf, 0.0, 0.0
         super().add(keys, values)
+
+
+class DividedAtOnce(Streaming):
+    """`result` changes what was gathered."""
+
+    def result(self):
+        self.o = self.o / self.l
+        return self.o
 
 
 class LastLargest(Streaming):
@@ -406,6 +445,8 @@ def _stream_cases(rng: np.random.Generator) -> Iterator[Case]:
 
     yield steps("one block", (query,), *blocks(5), *ask)
     yield steps("three blocks", (query,), *blocks(2, 4, 1), *ask)
+    asked = (step for block in blocks(2, 3, 2) for step in (block, ("result",), ("result",)))
+    yield steps("asked twice after each block", (query,), *asked)
     yield steps("scores that rise", (query,), *blocks(3, 3, 3, size=0.5, shift=6.0), *ask)
     yield steps("scores that fall", (query,), *blocks(3, 3, 3, size=0.5, shift=-6.0), *ask)
     query = _whole(rng, (D,))  # whole numbers, which float32 holds exactly
@@ -441,6 +482,14 @@ online = Exercise(
         Mistake("not_divided", NotDivided, "`result` gives o; the weights sum to 1 only after dividing by l."),
         Mistake("last_block_only", LastBlock, "`add` forgets the earlier blocks."),
         Mistake("m_of_the_last_block", LastLargest, "m is the largest score of all blocks, not of the last one."),
+        Mistake(
+            "result_changes_o", DividedAtOnce, "asked again, `result` gives another answer: do not keep o / l as o."
+        ),
+        Mistake(
+            "m_starts_at_0",
+            FromZero,
+            "m starts at −∞: where all scores lie far below 0, exp(s − 0) is 0.",
+        ),
     ),
     hints=(
         "Write the answer as o / l, where both are sums over keys. Which factor do all terms of both have in common?",
@@ -494,6 +543,7 @@ sinusoidal = Exercise(
         ),
         Mistake("cosine_first", lambda *a: _waves(*a, swapped=True), "even columns are sines, odd ones cosines."),
         Mistake("from_one", lambda *a: _waves(*a, start=1), "the first position is 0."),
+        Mistake("base_ignored", lambda T, D, base: positions(T, D, 1e4), "take the base that is given, not 10,000."),
         Mistake(
             "a_wave_a_column",
             lambda *a: _waves(*a, per_column=True),
@@ -561,6 +611,7 @@ def _looks_at(shift: int):
 def _head_by_hand_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield case("D = 8, base 100", 8, 100.0)
     yield case("D = 16, base 10,000", 16, 1e4)
+    yield case("D = 8, base 81.5", 8, 81.5)  # of all that are drawn, about the one where a head must be sharpest
     for _ in range(2):
         D, base = 2 * int(rng.integers(4, 17)), float(np.exp(rng.uniform(np.log(80), np.log(1e4))))
         yield case(f"D = {D}, base {base:.0f}", D, base)
@@ -628,11 +679,15 @@ def learn_merges(ids, steps):
     return _merges(ids, steps)
 
 
-def _merges(ids, steps, *, largest_tie=False, once=False, first=False, rare=False, new=256, overlap=False):
+def _merges(
+    ids, steps, *, largest_tie=False, once=False, first=False, rare=False, new=256, overlap=False, apart=False, least=1
+):
     ids, merges = [int(i) for i in ids], []
     for step in range(steps):
         counts = Counter(pairwise(ids))
-        if not counts:
+        if apart:
+            counts = {pair: len(ids) - len(tokenizer.merge(ids, pair, new + step)) for pair in counts}
+        if max(counts.values(), default=0) < least:
             break
         sign = 1 if rare else -1
         ties = [p for p in counts if counts[p] == (min if rare else max)(counts.values())]
@@ -697,6 +752,16 @@ byte_pairs = Exercise(
             "from_the_right",
             lambda ids, steps: _merges(ids, steps, overlap=True),
             "a run such as 7, 7, 7 is merged from the left: 256, 7.",
+        ),
+        Mistake(
+            "places_without_overlap",
+            lambda ids, steps: _merges(ids, steps, apart=True),
+            "every place counts: 7, 7, 7 holds the pair (7, 7) twice, although only one of them can be merged.",
+        ),
+        Mistake(
+            "stops_at_singles",
+            lambda ids, steps: _merges(ids, steps, least=2),
+            "a pair that is met once is merged too: stop only where no pair is left.",
         ),
         Mistake(
             "ids_from_255", lambda ids, steps: _merges(ids, steps, new=255), "the first merged pair gets the id 256."

@@ -227,6 +227,13 @@ def _strain(got: Any, want: Any, rtol: float, atol: float) -> float:
     return float((error[used] / _tolerance(want, rtol, atol)[used]).max(initial=0.0))
 
 
+def holds_nan(case: Case, values: Any) -> bool:
+    """Whether a result holds nan: for mistakes that are recognised by an overflow, wherever it shows."""
+    if isinstance(values, list):
+        return any(holds_nan(case, value) for value in values)
+    return isinstance(values, np.ndarray) and values.dtype.kind == "f" and bool(np.isnan(values).any())
+
+
 def _part(value: Any, key: Any) -> Any:
     """An entry of a list, a dict or an array; a number stays a 0-d array."""
     return np.asarray(value[key]) if isinstance(value, np.ndarray) else value[key]

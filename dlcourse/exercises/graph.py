@@ -282,6 +282,12 @@ class NotTransposed(GCN):
     transposed = False
 
 
+class BiasMixed(GCN):
+    def backward(self, dout):
+        dx, dw, _ = super().backward(dout)
+        return dx, dw, (self.mixed.T @ dout).sum(axis=0)
+
+
 class BiasMean(GCN):
     db_mean = True
 
@@ -372,6 +378,7 @@ gcn = Exercise(
             "weights_without_neighbours", WeightsUnmixed, "dx is right. dw needs the neighbours too: xᵀ (Âᵀ dout)."
         ),
         Mistake("bias_mean", BiasMean, "db is the sum of dout over the nodes, not the mean."),
+        Mistake("bias_mixed", BiasMixed, "db: b is added after the neighbours are mixed, so sum dout itself."),
         Mistake("no_bias", NoBias, "b is missing."),
     ),
     withhold=(*LAYERS, *AUTOGRAD, *AUTODIFF),
@@ -452,6 +459,7 @@ gat = Exercise(
             "softmax_over_sources", _with(over="source"), "group the edges by target: what a node hears adds up to 1."
         ),
         Mistake("no_leaky_relu", _with(slope=1.0), "the leaky ReLU of the scores is missing; its slope is 0.2."),
+        Mistake("torch_s_slope", _with(slope=0.01), "the leaky ReLU's slope is 0.2 here; PyTorch's default is 0.01."),
         Mistake("plain_relu", _with(slope=0.0), "a leaky ReLU lets a fifth of a negative score through."),
         Mistake(
             "overflow", _with(stable=False), "exp of a large score overflows: first subtract each node's largest score."
@@ -514,6 +522,8 @@ def _wl_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield case("a path of nine takes four rounds", long, np.zeros(9, np.int64))
     renamed = rng.permutation(9)
     yield case("the same path, renumbered", renamed[long], np.zeros(9, np.int64))
+    longer = graph.from_pairs([(i, i + 1) for i in range(50)])
+    yield case("a path of 51 takes 25 rounds", longer, np.zeros(51, np.int64))
     yield case("nodes without edges, two colours", np.zeros((2, 0), np.int64), np.array([7, 3, 7, 3]))
     yield case("two nodes, joined, of two colours", np.array([[0, 1], [1, 0]]), np.array([5, 2]))
     star = graph.from_pairs([(0, 1), (0, 2), (0, 3), (4, 5), (4, 6)])
@@ -538,6 +548,14 @@ wl = Exercise(
             "one_round", lambda e, c: _refine(e, c, rounds=1), "this is one round; go on until no colour class splits."
         ),
         Mistake("two_rounds", lambda e, c: _refine(e, c, rounds=2), "this is two rounds; go on until no class splits."),
+        *(
+            Mistake(
+                f"{rounds}_rounds",
+                lambda e, c, rounds=rounds: _refine(e, c, rounds=rounds),
+                f"this is {rounds} rounds; a long path needs more: go on until no class splits.",
+            )
+            for rounds in (3, 5, 10)
+        ),
         Mistake(
             "start", lambda e, c: _refine(e, c, rounds=0), "these are the colours at the start: nothing was refined."
         ),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from dlcourse import rnn
-from dlcourse.exercises.compare import Close, FalseFail, Holds
+from dlcourse.exercises.compare import Close, FalseFail, Holds, holds_nan
 from dlcourse.exercises.offered import AUTODIFF, AUTOGRAD, RECURRENT
 from dlcourse.exercises.plain import numbers, parts
 from dlcourse.exercises.spec import Case, Exercise, Mistake, case, steps, text_exercise
@@ -129,11 +129,11 @@ def bptt(dhs, hs, h0, x, w, u):
     return da @ u, carried, da.T @ before, da.T @ x, da.sum(axis=0)
 
 
-def _variant(slope=True, carry=True, transpose=True, same_moment=False, mean=False):
+def _variant(slope=True, carry=True, transpose=True, same_moment=False, mean=False, wrapped=False):
     """Backpropagation through time with one thing wrong."""
 
     def wrong(dhs, hs, h0, x, w, u):
-        before = hs if same_moment else np.concatenate([h0[None], hs[:-1]])
+        before = hs if same_moment else np.concatenate([hs[-1:] if wrapped else h0[None], hs[:-1]])
         da, carried = np.zeros_like(hs), np.zeros_like(h0)
         for t in reversed(range(len(hs))):
             da[t] = ((1 - hs[t] ** 2) if slope else 1) * (dhs[t] + (carried if carry else 0))
@@ -142,6 +142,11 @@ def _variant(slope=True, carry=True, transpose=True, same_moment=False, mean=Fal
         return da @ u, carried, da.T @ before / share, da.T @ x / share, da.sum(axis=0) / share
 
     return wrong
+
+
+def _dw_turned(*given):
+    dx, dh0, dw, du, db = bptt(*given)
+    return dx, dh0, dw.T, du, db
 
 
 def _unrolled(x, h0, w, u, b):
@@ -189,6 +194,12 @@ through_time = Exercise(
             _variant(same_moment=True),
             "dW pairs da_t with h_{t−1}, which is what W was multiplied with; for t = 0 that is h0.",
         ),
+        Mistake(
+            "wrapped_round",
+            _variant(wrapped=True),
+            "all is right but dW: at the first moment hs[t - 1] is hs[-1], the LAST state; the one before it is h0.",
+        ),
+        Mistake("dw_turned", _dw_turned, "dW is transposed: row i belongs to unit i of da, np.outer(da, h before t)."),
         Mistake("means_over_moments", _variant(mean=True), "dW, dU and db are sums over the moments, not means."),
     ),
     withhold=(*RECURRENT, *AUTOGRAD, *AUTODIFF),
@@ -266,6 +277,13 @@ class _OldCell(LSTM):
         return self.h
 
 
+class _NotKept(LSTM):
+    def step(self, x):
+        i, f, z, o = self.gates(x)
+        self.c = f * self.c + i * z
+        return o * np.tanh(self.c)
+
+
 class _NoState(LSTM):
     def gates(self, x):
         self.h = 0 * self.h
@@ -307,6 +325,7 @@ lstm = Exercise(
         Mistake("logistic_candidate", _LogisticCandidate, "the candidate z goes through tanh: it may be negative."),
         Mistake("nothing_kept", _Forgetful, "the old cell is lost: c = f ⊙ c + i ⊙ z."),
         Mistake("h_of_the_old_cell", _OldCell, "h is computed from the new cell, so after it."),
+        Mistake("h_not_kept", _NotKept, "the new h is returned but not kept: set self.h, which the next step reads."),
         Mistake("state_not_read", _NoState, "the gates read the last h too: w @ h + u @ x + b."),
     ),
     withhold=RECURRENT,
@@ -461,6 +480,8 @@ def _attend_cases(rng: np.random.Generator) -> Iterator[Case]:
         s, keys, w, u, v = (rng.normal(size=k) for k in (3, (T, 4), (5, 3), (5, 4), 5))
         yield case(name, s, keys, w, u, v, np.array(valid, bool))
     yield case("large scores", s, rng.normal(size=(4, 4)), w, u, 1000 * v, np.array([True, True, False, True]))
+    far = np.array([[1.0, 0], [3, 1], [-2, 2]]), np.zeros((1, 3)), np.array([[1.0, 0]]), np.array([4000.0])
+    yield case("filling that fits by far the best", s, *far, np.array([True, False, True]))
 
 
 attention = Exercise(
@@ -482,6 +503,12 @@ attention = Exercise(
         Mistake("masked_with_zero", _zero_scores, "a score of 0 is not a weight of 0: e⁰ = 1. Use −∞."),
         Mistake("no_tanh", _no_tanh, "the tanh is missing; without it w @ s cancels in the softmax."),
         Mistake("hard_attention", _best_only, "this takes the best key alone, not the mean with the weights α."),
+        Mistake(
+            "not_a_number",
+            lambda s, keys, w, u, v, valid: (np.full(keys.shape[1], np.nan), np.full(len(keys), np.nan)),
+            "exp overflows, or gives nothing but 0: before it, subtract the largest score where `valid` is True.",
+            when=holds_nan,
+        ),
     ),
     withhold=(*RECURRENT, "torch.nn.functional.scaled_dot_product_attention", "torch.nn.MultiheadAttention"),
     hints=(
@@ -644,6 +671,20 @@ def _single_letters(train, test, V, strength):
     return float(-np.log2(p[test[1:]]).mean())
 
 
+def _last_letter_counted(train, test, V, strength):
+    counts = np.zeros((V, V))
+    np.add.at(counts, (train[:-1], train[1:]), 1)
+    p = (counts + strength) / (np.bincount(train, minlength=V)[:, None] + strength * V)
+    return float(-np.log2(p[test[:-1], test[1:]]).mean())
+
+
+def _counted_once(train, test, V, strength):
+    counts = np.zeros((V, V))
+    counts[train[:-1], train[1:]] += 1
+    p = (counts + strength) / (counts.sum(axis=1, keepdims=True) + strength * V)
+    return float(-np.log2(p[test[:-1], test[1:]]).mean())
+
+
 def _unsmoothed_total(train, test, V, strength):
     counts = np.zeros((V, V))
     np.add.at(counts, (train[:-1], train[1:]), 1)
@@ -688,6 +729,21 @@ bits = Exercise(
             "this is the perplexity, 2 to the power of the bits.",
         ),
         Mistake("summed", _summed, "this is the sum; asked for is the mean over the pairs of the test text."),
+        Mistake(
+            "last_letter_counted",
+            _last_letter_counted,
+            "the rows do not add up to 1: the last letter of `train` has none behind it. Sum the counts of the pairs.",
+        ),
+        Mistake(
+            "counted_once",
+            _counted_once,
+            "`counts[a, c] += 1` with arrays counts a repeated pair once: take np.add.at, or a loop.",
+        ),
+        Mistake(
+            "divided_by_all_letters",
+            lambda train, test, V, strength: bigram_bits(train, test, V, strength) * (len(test) - 1) / len(test),
+            "the first letter of `test` is not predicted: there is one pair less than letters.",
+        ),
         Mistake("single_letters", _single_letters, "this counts single letters, and does not look at the one before."),
         Mistake(
             "prior_not_in_the_sum",
