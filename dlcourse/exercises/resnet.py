@@ -465,6 +465,15 @@ class LastUseOnly(DenseBlock):
     split = False
 
 
+class NextUseOnly(DenseBlock):
+    def backward(self, dout):
+        d = np.asarray(dout)
+        for i in reversed(range(len(self.weights))):
+            width = self.weights[i].shape[0]
+            d = np.asarray(dout)[:, :width] + (d[:, width:] * (self.new[i] > 0)) @ self.weights[i].T
+        return d
+
+
 def _dense_cases(rng: np.random.Generator) -> Iterator[Case]:
     x = np.array([[1.0, -2.0]])
     w = (np.array([[1.0], [0.0]]), np.array([[1.0], [1.0], [2.0]]))
@@ -515,6 +524,11 @@ dense_block = Exercise(
             LastUseOnly,
             "out is right. Features reach the loss through out itself and through every later layer; add both.",
         ),
+        Mistake(
+            "next_use_only",
+            NextUseOnly,
+            "out is right. What a layer hands back is added to what later layers have handed back, not to dout.",
+        ),
     ),
     withhold=(
         *AUTOGRAD,
@@ -554,6 +568,14 @@ def _join(x, skip, dout, swapped=False, mean=False, tiled=False):
     pieces = dup.reshape(N, C, 2, H, 2, W) if tiled else dup.reshape(N, C, H, 2, W, 2)
     axes = (2, 4) if tiled else (3, 5)
     return out, pieces.mean(axis=axes) if mean else pieces.sum(axis=axes), dskip
+
+
+def _tiled_forward(x, skip, dout):
+    return (_join(x, skip, dout, tiled=True)[0], *_join(x, skip, dout)[1:])
+
+
+def _tiled_back(x, skip, dout):
+    return (_join(x, skip, dout)[0], *_join(x, skip, dout, tiled=True)[1:])
 
 
 def _corner(x, skip, dout):
@@ -604,6 +626,16 @@ unet_join = Exercise(
             "tiled",
             lambda x, skip, dout: _join(x, skip, dout, tiled=True),
             "this puts four copies of the map beside each other. Each pixel is to become a 2×2 square.",
+        ),
+        Mistake(
+            "tiled_forward",
+            _tiled_forward,
+            "out has four copies of the map beside each other: np.tile. Squares of equal pixels are made by np.repeat.",
+        ),
+        Mistake(
+            "tiled_back",
+            _tiled_back,
+            "out is right. dx adds up places that are half a map apart; those of one pixel of x are neighbours.",
         ),
         Mistake("corner_only", _corner, "dx takes one pixel of each square; all four came from the same pixel of x."),
         Mistake("added", _added, "the U-Net concatenates along the channels; here something else is done."),

@@ -280,12 +280,13 @@ integrated_gradients = Exercise(
 
 
 def relevance(x, weights, biases, target, eps, *, rule=lambda z, eps: z + eps * np.where(z < 0, -1.0, 1.0),
-              start=lambda out, target: np.where(np.arange(len(out)) == target, out, 0.0), bias=1.0):  # fmt: skip
+              start=lambda out, target: np.where(np.arange(len(out)) == target, out, 0.0),
+              bias=1.0, least=0.0):  # fmt: skip
     """The reference, and with other rules the typical slips."""
     inputs, sums = [x], []
     for w, b in zip(weights, biases, strict=True):
         sums.append(inputs[-1] @ w + b)
-        inputs.append(np.maximum(sums[-1], 0))
+        inputs.append(np.maximum(sums[-1], least))
     r = start(sums[-1], target)
     for a, w, b, z in zip(inputs[-2::-1], weights[::-1], biases[::-1], sums[::-1], strict=True):
         below = rule(z - (1 - bias) * b, eps)
@@ -339,6 +340,11 @@ lrp = Exercise(
             "no_eps",
             lambda *a: relevance(*a, rule=lambda z, eps: z),
             "without ε this is right; it belongs into the denominator, z + ε sign z.",
+        ),
+        Mistake(
+            "relu_forgotten",
+            lambda *a: relevance(*a, least=-np.inf),
+            "on the way forward each layer but the last has a ReLU: a hidden unit with a sum below 0 hands on 0.",
         ),
         Mistake(
             "bias_left_out",
@@ -463,6 +469,11 @@ def _reversed_bits(values):
     return shares(values)[::-1]
 
 
+def _one_order(values):
+    n = len(values).bit_length() - 1
+    return np.diff(np.asarray(values)[[2**k - 1 for k in range(n + 1)]])
+
+
 def _shapley_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield case("by hand: two features", np.array([0.0, 1.0, 2.0, 5.0]))
     yield case("one feature", rng.normal(size=2))
@@ -489,6 +500,7 @@ shapley = Exercise(
             lambda v: shares(v, lambda s, n: 2.0 ** (1 - n)),
             "you take the plain mean over the subsets. A subset of s features weighs s! (n − s − 1)! / n!.",
         ),
+        Mistake("one_order", _one_order, "this is one order of arrival, feature 0 first; average over all orders."),
         Mistake("bits_from_the_other_end", _reversed_bits, "bit i belongs to feature i: feature 0 is the lowest bit."),
         Mistake(
             "against_nothing",
