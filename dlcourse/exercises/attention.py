@@ -185,11 +185,11 @@ def backward(dout, q, k, v):
     return attention.attention_backward(dout, cache)
 
 
-def _backward(dout, q, k, v, *, along=True, scale=True, turned=False, own=False):
+def _backward(dout, q, k, v, *, along=True, scale=True, turned=False, own=False, weighted=True):
     size = q.shape[1] ** -0.5
     p = attention.masked_softmax(q @ k.T * size)
     dp = dout @ v.T
-    ds = p * (dp - (p * dp).sum(axis=1, keepdims=True)) if along else p * dp
+    ds = p * (dp - (p * dp if weighted else dp).sum(axis=1, keepdims=True)) if along else p * dp
     ds = p * (1 - p) * dp if own else ds
     ds = ds * size if scale else ds
     return ds @ k, ds.T @ q, (p if turned else p.T) @ dout
@@ -219,6 +219,11 @@ backwards = Exercise(
             "softmax_without_sum",
             lambda *a: _backward(*a, along=False),
             "each weight depends on all scores of its row: the gradient through softmax subtracts Σ p · dp.",
+        ),
+        Mistake(
+            "sum_without_weights",
+            lambda *a: _backward(*a, weighted=False),
+            "what is subtracted is the mean of dp with the weights p, Σ p · dp, not the plain sum.",
         ),
         Mistake(
             "softmax_as_sigmoid",

@@ -282,6 +282,12 @@ class NotTransposed(GCN):
     transposed = False
 
 
+class NotItself(GCN):
+    def matrix(self, edges, nodes):
+        matrix = super().matrix(edges, nodes)
+        return matrix - np.diag(np.diag(matrix))
+
+
 class BiasMixed(GCN):
     def backward(self, dout):
         dx, dw, _ = super().backward(dout)
@@ -366,6 +372,7 @@ gcn = Exercise(
     compare=Close(rtol=1e-5, atol=1e-6),
     mistakes=(
         Mistake("no_loops", NoLoops, "every node hears itself too: add a self-loop at each node."),
+        Mistake("loops_in_the_degrees_only", NotItself, "d is right; the node itself belongs to the sum, too."),
         Mistake("plain_mean", RowMean, "this divides by d[i]; the weight of an edge is 1 / √(d[j] d[i])."),
         Mistake("turned_round", Turned, "row 0 holds the sources and row 1 the targets: the message goes from 0 to 1."),
         Mistake("not_normalised", NotNormalised, "the sum is there; the weights 1 / √(d[j] d[i]) are missing."),

@@ -129,17 +129,20 @@ def bptt(dhs, hs, h0, x, w, u):
     return da @ u, carried, da.T @ before, da.T @ x, da.sum(axis=0)
 
 
-def _variant(slope=True, carry=True, transpose=True, same_moment=False, mean=False, wrapped=False):
+def _variant(
+    slope=True, carry=True, transpose=True, same_moment=False, mean=False, wrapped=False, outside=False, short=False
+):
     """Backpropagation through time with one thing wrong."""
 
     def wrong(dhs, hs, h0, x, w, u):
         before = hs if same_moment else np.concatenate([hs[-1:] if wrapped else h0[None], hs[:-1]])
         da, carried = np.zeros_like(hs), np.zeros_like(h0)
         for t in reversed(range(len(hs))):
-            da[t] = ((1 - hs[t] ** 2) if slope else 1) * (dhs[t] + (carried if carry else 0))
+            da[t] = ((1 - hs[t] ** 2) if slope else 1) * (dhs[t] + (carried if carry and not outside else 0))
+            da[t] += carried if outside else 0
             carried = (w.T if transpose else w) @ da[t]
         share = len(hs) if mean else 1
-        return da @ u, carried, da.T @ before / share, da.T @ x / share, da.sum(axis=0) / share
+        return da @ u, da[0] if short else carried, da.T @ before / share, da.T @ x / share, da.sum(axis=0) / share
 
     return wrong
 
@@ -199,6 +202,12 @@ through_time = Exercise(
             _variant(wrapped=True),
             "all is right but dW: at the first moment hs[t - 1] is hs[-1], the LAST state; the one before it is h0.",
         ),
+        Mistake(
+            "slope_for_the_outside_only",
+            _variant(outside=True),
+            "what comes from h_{t+1} goes through this moment's tanh too: first add, then multiply by 1 − h².",
+        ),
+        Mistake("dh0_one_step_short", _variant(short=True), "dh0 is Wᵀ da of the first moment, not da itself."),
         Mistake("dw_turned", _dw_turned, "dW is transposed: row i belongs to unit i of da, np.outer(da, h before t)."),
         Mistake("means_over_moments", _variant(mean=True), "dW, dU and db are sums over the moments, not means."),
     ),
@@ -364,6 +373,13 @@ def _gru_variant(reset="before", update="new", lengths_used=True, order=(0, 1, 2
     return wrong
 
 
+def _never_reset(x, lengths, w, u, b):
+    H = w.shape[1]
+    kept = np.concatenate([np.full(H, 50.0), b[H:]])  # r is 1
+    w, u = (np.concatenate([0 * a[:H], a[H:]]) for a in (w, u))
+    return gru(x, lengths, w, u, kept)
+
+
 def _zero_at_the_end(x, lengths, w, u, b):
     weights = rnn.Weights(u, w, b, np.zeros_like(b))
     out = rnn.gru_forward(x, weights, reset="before", update="new", lengths=lengths, batch_first=True)[0]
@@ -413,6 +429,7 @@ gated = Exercise(
             "beyond a sequence's length the state must stay what it was; you read the filling too.",
         ),
         Mistake("zero_beyond_the_end", _zero_at_the_end, "beyond its end a sequence keeps its last state, not 0."),
+        Mistake("never_reset", _never_reset, "the reset gate is not used: n reads r ⊙ h."),
         Mistake("gates_swapped", _gru_variant(order=(1, 0, 2)), "the rows stand in the order r, z, n."),
     ),
     withhold=RECURRENT,
@@ -678,6 +695,13 @@ def _last_letter_counted(train, test, V, strength):
     return float(-np.log2(p[test[:-1], test[1:]]).mean())
 
 
+def _by_column(train, test, V, strength):
+    counts = np.zeros((V, V))
+    np.add.at(counts, (train[:-1], train[1:]), 1)
+    p = (counts + strength) / (counts.sum(axis=0, keepdims=True) + strength * V)
+    return float(-np.log2(p[test[:-1], test[1:]]).mean())
+
+
 def _counted_once(train, test, V, strength):
     counts = np.zeros((V, V))
     counts[train[:-1], train[1:]] += 1
@@ -733,6 +757,11 @@ bits = Exercise(
             "last_letter_counted",
             _last_letter_counted,
             "the rows do not add up to 1: the last letter of `train` has none behind it. Sum the counts of the pairs.",
+        ),
+        Mistake(
+            "columns_for_rows",
+            _by_column,
+            "p(c | a) divides by how often a is followed by anything: sum the row of a, not the column of c.",
         ),
         Mistake(
             "counted_once",
