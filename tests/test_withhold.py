@@ -84,3 +84,27 @@ assert (t @ t).sum() == 27 and torch.sigmoid(t).shape == t.shape
 def test_what_a_topic_takes_from_another_is_withheld_at_home_too():
     names = exercises.withheld(exercises.assignment("02_backprop"))
     assert {"dlcourse.mlp.sigmoid_forward", "dlcourse.activations.sigmoid_forward"} <= set(names)
+
+
+LIBRARY = """
+import torch
+from dlcourse.check.withhold import Withheld, forever
+forever(["torch.nn.LSTM", "torch.nn.GRU", "torch.nn.MultiheadAttention"])
+import torch.ao.nn.quantizable  # it inherits from what is withheld
+assert not isinstance(torch.nn.Linear(1, 1), torch.nn.LSTM)
+class Mine(torch.nn.LSTM):
+    def __init__(self): pass
+for make in (Mine, torch.nn.LSTM, torch.nn.modules.rnn.GRU, lambda: torch.nn.MultiheadAttention(4, 1)):
+    try:
+        make()
+    except Withheld as refused:
+        print(refused)
+"""
+
+
+def test_a_withheld_class_can_be_inherited_from_and_not_be_used():
+    """torch imports parts of itself in the middle of an innocent answer; they must not stumble over a refusal."""
+    done = subprocess.run([sys.executable, "-c", LIBRARY], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    names = [line.split()[0] for line in done.stdout.splitlines()]
+    assert names == ["torch.nn.LSTM", "torch.nn.LSTM", "torch.nn.GRU", "torch.nn.MultiheadAttention"]

@@ -34,6 +34,21 @@ def refusal(name: str) -> Callable:
     return withheld
 
 
+def stand_in(name: str, value: Any) -> Any:
+    """What stands in the place of a withheld function or class.
+
+    In a class's place stands a class that cannot be instantiated: other parts of the library, which are imported
+    whenever they are first used, inherit from it and ask ``isinstance``.
+    """
+    if not isinstance(value, type):
+        return refusal(name)
+
+    def refuse(cls, *args, **kwargs):
+        raise Withheld(f"{name} is withheld here: the exercises ask you to write it")
+
+    return type(value.__name__, (), {"__new__": refuse, "__module__": value.__module__, "__doc__": value.__doc__})
+
+
 def by_module(names: Iterable[str]) -> dict[str, list[str]]:
     """Dotted names as module -> attributes."""
     modules: dict[str, list[str]] = {}
@@ -141,7 +156,7 @@ def patch(module: ModuleType, attributes: Iterable[str]) -> list[tuple[Any, str,
         value = getattr(module, attribute, _ABSENT)
         if value is not _ABSENT:
             before.append((module, attribute, value))
-            setattr(module, attribute, refusal(f"{module.__name__}.{attribute}"))
+            setattr(module, attribute, stand_in(f"{module.__name__}.{attribute}", value))
     return before
 
 
