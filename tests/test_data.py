@@ -715,7 +715,8 @@ def test_download_false_asks_no_server(cache, server):
 
 
 def test_without_torchvision_a_sentence_says_so_and_a_cache_is_enough(mnist_cache, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchvision", None)  # as if it were not installed
+    for name in ("torchvision", "torchvision.datasets.utils"):  # as if it were not installed
+        monkeypatch.setitem(sys.modules, name, None)
     assert len(data.load("mnist").x_train) == 60000
     with pytest.raises(data.DataUnavailable, match=r"fetch it takes torchvision, which cannot be imported .*install"):
         data.load("fashion_mnist")

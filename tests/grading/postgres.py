@@ -6,6 +6,7 @@ import contextlib
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -53,8 +54,8 @@ def server() -> Iterator[str]:
                 time.sleep(0.05)
             yield f"postgresql+psycopg://grader:{PASSWORD}@/{{}}?host={home}"
         finally:
-            process.terminate()
-            process.wait(30)
+            process.send_signal(signal.SIGINT)  # at once; SIGTERM would wait for connections that a pool keeps
+            process.wait(60)
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

@@ -158,7 +158,7 @@ def test_killed_while_a_submission_runs_it_leaves_no_process_and_goes_on(tmp_pat
     process.kill()
     process.communicate()
     assert len(family) >= 2
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60  # a worker looks for its parent after the submission that it is at
     while (alive := [pid for pid in family if Path(f"/proc/{pid}").exists()]) and time.monotonic() < until:
         time.sleep(0.1)
     assert not alive
