@@ -26,7 +26,7 @@ from torch import nn
 
 from dlcourse import train
 from dlcourse.cnn import favourite
-from dlcourse.explain import evaluating
+from dlcourse.train import evaluating
 
 
 def loss_gradient(net: nn.Module, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:

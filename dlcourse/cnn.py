@@ -27,6 +27,7 @@ from torch import nn
 
 from dlcourse import net1989
 from dlcourse.pooling import ReceptiveField
+from dlcourse.train import evaluating
 
 # --------------------------------------------------------------------------------------------------- LeNet, as taught
 
@@ -307,16 +308,20 @@ def describe(net: nn.Module, shape: Sequence[int]) -> list[Row]:
                 rows.append(Row(label, tuple(out.shape), count))
 
             hooks.append(layer.register_forward_hook(note))
-    first = next(net.parameters(), torch.zeros(()))
-    was = net.training
     try:
-        with torch.no_grad():
-            net.eval()(torch.zeros(tuple(shape), dtype=first.dtype, device=first.device))
+        run_on_zeros(net, shape)
     finally:
-        net.train(was)
         for hook in hooks:
             hook.remove()
     return rows
+
+
+@torch.no_grad()
+def run_on_zeros(net: nn.Module, shape: Sequence[int]) -> torch.Tensor:
+    """The network's output for zeros of ``shape``, in eval mode, wherever the network is: for hooks that look on."""
+    first = next(net.parameters(), torch.zeros(()))
+    with evaluating(net):
+        return net(torch.zeros(tuple(shape), dtype=first.dtype, device=first.device))
 
 
 def measured_field(
@@ -396,9 +401,7 @@ def favourite(
     start = 0.1 * torch.rand(tuple(shape), generator=generator)
     x = start.to(device=first.device, dtype=first.dtype).requires_grad_()
     optimiser = torch.optim.Adam([x], lr=lr)
-    was = net.training
-    net.eval()
-    try:
+    with evaluating(net):
         for _ in range(steps):
             moves = torch.randint(-jitter, jitter + 1, (2,), generator=generator).tolist()
             goal = unit(net(torch.roll(x, moves, dims=(2, 3)))) - decay * x.square().mean()
@@ -408,8 +411,6 @@ def favourite(
                 x.clamp_(0, 1)
         with torch.no_grad():
             return x[0].detach().cpu().numpy(), float(unit(net(x)))
-    finally:
-        net.train(was)
 
 
 def top_patches(

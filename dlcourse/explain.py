@@ -34,18 +34,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from dlcourse.train import evaluating
+
 Map = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
-
-
-@contextlib.contextmanager
-def evaluating(net: nn.Module) -> Iterator[None]:
-    """The network in eval mode, and afterwards as it was."""
-    was = net.training
-    net.eval()
-    try:
-        yield
-    finally:
-        net.train(was)
 
 
 def scores(net: nn.Module, x: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

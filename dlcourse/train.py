@@ -164,6 +164,17 @@ def fit(
     return Run(run.history, run.best_epoch, run.stopped or "epochs")
 
 
+@contextlib.contextmanager
+def evaluating(net: Any) -> Iterator[None]:
+    """A ``torch.nn.Module`` in eval mode within this block, and afterwards as it was."""
+    was = net.training
+    net.eval()
+    try:
+        yield
+    finally:
+        net.train(was)
+
+
 def accuracy(outputs: Any, y: Any) -> float:
     """The share of examples whose largest output, along axis 1, is that of the class ``y``. Arrays or tensors."""
     return int((outputs.argmax(1) == y).sum()) / max(len(y), 1)
@@ -461,15 +472,10 @@ class _Torch:
         return loss.detach().double() if self.device.type != "mps" else float(loss.detach())
 
     def measure(self, x, y):
-        was = self.model.training
-        self.model.eval()
-        try:
-            with self.torch.no_grad():
-                y = self._tensor(y)
-                out = self.model(self._tensor(x))
-                return float(self.loss(out, y)), out, y
-        finally:
-            self.model.train(was)
+        with evaluating(self.model), self.torch.no_grad():
+            y = self._tensor(y)
+            out = self.model(self._tensor(x))
+            return float(self.loss(out, y)), out, y
 
     def parameters(self):
         return {name: tensor.detach().clone() for name, tensor in self.model.state_dict().items()}

@@ -28,6 +28,7 @@ from torch import nn
 
 from dlcourse import train
 from dlcourse.arrays import as_float, as_gradient
+from dlcourse.cnn import run_on_zeros
 
 WAYS = ("frozen", "fine-tuned", "adapters", "scratch")
 
@@ -297,13 +298,9 @@ def training_cost(net: nn.Module, shape: Sequence[int]) -> Cost:
         done.append((_multiply_adds(layer, out), any(p.requires_grad for p in layer.parameters(recurse=False))))
 
     hooks = [m.register_forward_hook(note) for m in net.modules() if isinstance(m, _COUNTED)]
-    first = next(net.parameters())
-    was = net.training
     try:
-        with torch.no_grad():
-            net.eval()(torch.zeros(tuple(shape), dtype=first.dtype, device=first.device))
+        run_on_zeros(net, shape)
     finally:
-        net.train(was)
         for hook in hooks:
             hook.remove()
     moving = [any(trains for _, trains in done[:i]) for i in range(len(done))]  # is anything before it trained?

@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dlcourse.attention import sinusoidal
+from dlcourse.train import evaluating
 
 KeysValues = tuple[torch.Tensor, torch.Tensor]
 
@@ -292,9 +293,8 @@ class GPT(nn.Module):
         if temperature < 0:
             raise ValueError(f"temperature is {temperature}; expected at least 0")
         generator = torch.Generator(tokens.device).manual_seed(seed)
-        was, past = self.training, None
-        self.eval()
-        try:
+        past = None
+        with evaluating(self):
             for _ in range(count):
                 fits = tokens.shape[1] <= self.length
                 if cached and fits:
@@ -302,8 +302,6 @@ class GPT(nn.Module):
                 else:
                     logits = self(tokens[:, -self.length :])
                 tokens = torch.cat([tokens, _draw(logits[:, -1], temperature, top, generator)], dim=1)
-        finally:
-            self.train(was)
         return tokens
 
 
@@ -350,12 +348,11 @@ def text_loss(gpt: GPT, ids: np.ndarray, batch_size: int = 64) -> float:
     count = (len(ids) - 1) // gpt.length
     pieces = torch.as_tensor(np.asarray(ids[: count * gpt.length], np.int64)).view(count, gpt.length)
     nexts = torch.as_tensor(np.asarray(ids[1 : count * gpt.length + 1], np.int64)).view(count, gpt.length)
-    device, was, total = next(gpt.parameters()).device, gpt.training, 0.0
-    gpt.eval()
-    for rows in range(0, count, batch_size):
-        part = slice(rows, rows + batch_size)
-        total += float(next_token_loss(gpt(pieces[part].to(device)), nexts[part].to(device))) * len(pieces[part])
-    gpt.train(was)
+    device, total = next(gpt.parameters()).device, 0.0
+    with evaluating(gpt):
+        for rows in range(0, count, batch_size):
+            part = slice(rows, rows + batch_size)
+            total += float(next_token_loss(gpt(pieces[part].to(device)), nexts[part].to(device))) * len(pieces[part])
     return total / count
 
 
@@ -369,9 +366,8 @@ def transition_table(gpt: GPT, vocabulary: int) -> tuple[np.ndarray, np.ndarray]
     probabilities : (vocabulary^length, vocabulary) of the next token
     """
     states = np.array(list(itertools.product(range(vocabulary), repeat=gpt.length)))
-    was = gpt.training
-    logits = gpt.eval()(torch.from_numpy(states))[:, -1]
-    gpt.train(was)
+    with evaluating(gpt):
+        logits = gpt(torch.from_numpy(states))[:, -1]
     return states, logits.softmax(1).numpy()
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from dlcourse.resnet import images, kaiming
+from dlcourse.train import evaluating
 
 
 def double_conv(inputs: int, outputs: int, norm: bool = True) -> nn.Sequential:
@@ -122,10 +123,7 @@ def apply(net: nn.Module, x: np.ndarray, batch_size: int = 50) -> np.ndarray:
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; expected at least 1")
-    device, was = next(net.parameters()).device, net.training
-    net.eval()
-    try:
+    device = next(net.parameters()).device
+    with evaluating(net):
         parts = [net(torch.as_tensor(x[i : i + batch_size], device=device)) for i in range(0, len(x), batch_size)]
         return torch.cat(parts).cpu().numpy()
-    finally:
-        net.train(was)

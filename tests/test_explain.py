@@ -17,12 +17,7 @@ from dlcourse import data, explain, transfer
 captum = pytest.importorskip("captum.attr", reason="captum is only in the dev extra")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 
 from dlcourse import attention, plot
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")]
+pytestmark = pytest.mark.browser
 
 TOKENS = list("to be")
 RNG = np.random.default_rng(0)
 WEIGHTS = attention.masked_softmax(2 * RNG.normal(size=(3, 5, 5)), attention.causal_mask(5)).round(3)
 HEADS = [{"name": f"head {h}", "weights": w.tolist()} for h, w in enumerate(WEIGHTS, 1)]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as p:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

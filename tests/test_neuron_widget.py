@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 
 from dlcourse import neuron, plot
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")]
+pytestmark = pytest.mark.browser
 
 rng = np.random.default_rng(0)
 CLOUDS = {"name": "clouds", "x": rng.normal(0, 1.2, (30, 2)).round(3).tolist(), "t": rng.choice([-1, 1], 30).tolist()}
 XOR = {"name": "XOR", "x": [[0, 0], [0, 1], [1, 0], [1, 1]], "t": [-1, 1, 1, -1]}
 PARTS = ("value", "dw1", "dw2", "db")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as p:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

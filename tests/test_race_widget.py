@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-
 import numpy as np
 import pytest
 
 from dlcourse import optim, plot
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")]
+pytestmark = pytest.mark.browser
 
 STEPS = 30
 RULES = {
@@ -29,15 +25,6 @@ def surface(name):
         racers.append({"name": rule, "lr": lr, "path": path.tolist(), "heights": heights.tolist()})
     contours = [[[s.box[0], s.box[2]], [s.box[1], s.box[3]]]]
     return {"name": name, "box": s.box, "minima": s.minima.tolist(), "contours": contours, "racers": racers}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as p:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -17,12 +17,7 @@ torchvision = pytest.importorskip("torchvision")
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU on this machine")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def shaken(net, seed=0):

@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import shutil
 from copy import copy
 from functools import cache
 from pathlib import Path
@@ -228,19 +227,6 @@ SIDEWAYS = """
 READY = "async () => { await document.fonts.ready; if (window.MathJax?.startup) await MathJax.startup.promise; }"
 THEME = "mode => { document.documentElement.dataset.mode = mode; document.documentElement.dataset.theme = mode; }"
 HEAVIEST = 650_000  # bytes on the wire for a first visit, with MathJax's fonts, besides the page's text and pictures
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("needs Chromium: it is not on this machine")
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=flags)
-        yield chromium
-        chromium.close()
 
 
 def weight(urls: list[str]) -> int:

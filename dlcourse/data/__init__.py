@@ -228,8 +228,13 @@ class _Batch(pickle.Unpickler):
 
 
 def _load_cifar10(dtype: npt.DTypeLike, download: bool) -> Dataset:
-    cut = files.whole(_CIFAR10_CUT) or (os.environ.get("DLCOURSE_MIRROR") and not files.whole(_CIFAR10.files))
-    found = files.read("cifar10", _CIFAR10_CUT if cut else _CIFAR10.files, download)
+    for spec in (_CIFAR10_CUT, _CIFAR10.files):
+        found = files.find(spec)
+        if len(found) == len(spec.md5):
+            break
+    else:  # a mirror is a data folder, which holds the images that were cut out
+        spec = _CIFAR10_CUT if os.environ.get("DLCOURSE_MIRROR") else _CIFAR10.files
+        found = files.read("cifar10", spec, download)
     batches = {file: _Batch(io.BytesIO(content), encoding="latin1").load() for file, content in sorted(found.items())}
     test = batches.pop("test_batch")
     x_train, y_train = (np.concatenate([batch[key] for batch in batches.values()]) for key in ("data", "labels"))

@@ -182,19 +182,6 @@ def test_the_feedback_page_has_a_policy_and_no_script(feedback_page):
     assert "Score: 3.0 / 6.0" in feedback_page
 
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as p:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
 def look(tmp_path, browser):
     """Opens a page, clicks what can be clicked, and returns its title and what it fetched from another host."""
@@ -231,7 +218,6 @@ def look(tmp_path, browser):
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 class TestBrowser:
     def test_the_pages_would_notice(self, look):
         """The same strings in a page of their own do run and do fetch."""
