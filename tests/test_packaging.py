@@ -40,6 +40,7 @@ CONDA_NAMES = {
     "playwright": "playwright-python",
     "torch-geometric": "pytorch_geometric",
     "graphviz": "python-graphviz",  # conda-forge's graphviz is the program
+    "prdc": None,
     "sphinx-mathjax-offline": None,
 }
 
