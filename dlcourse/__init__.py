@@ -47,6 +47,7 @@ _SUBMODULES = (
     "transfer",
     "transformer",
     "unet",
+    "vae",
 )
 __all__ = [*_SUBMODULES]
 

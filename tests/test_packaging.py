@@ -32,6 +32,7 @@ NETWORKS = {
     "transfer",
     "transformer",
     "unet",
+    "vae",
 }  # modules that define torch.nn.Modules import torch at the top
 
 # conda-forge's name where it is another one; None: conda-forge does not have it, so pip installs it.
