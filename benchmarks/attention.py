@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import functools
 import os
-import re
 import sys
 import time
 import tracemalloc
@@ -38,19 +37,11 @@ from torch import nn  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks import common  # noqa: E402
+from benchmarks.common import interval  # noqa: E402
 from dlcourse import attention, data, optim, tokenizer, train, transformer  # noqa: E402
 
 FULL = bool(os.environ.get("DLCOURSE_FULL"))
-T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # quantile of Student's t, n - 1
-
-
-def interval(values, digits: int = 1) -> str:
-    """Mean ± half the width of a 95% confidence interval; of one value, the value."""
-    values = np.asarray(values, dtype=float)
-    if len(values) == 1:
-        return f"{values[0]:.{digits}f} (one seed)"
-    half = T_975[len(values)] * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():.{digits}f} ± {half:.{digits}f}"
 
 
 # --------------------------------------------------------------------------------------------------------- 1. speed
@@ -530,11 +521,11 @@ TITLES = {
     "text": "Shakespeare, character by character", "machines": "XOR and a machine", "tokens": "Words and sound",
     "hunger": "Data hunger", "fields": "Effective receptive fields",
 }  # fmt: skip
-NAMES = tuple(TITLES)
 
 
-def part(name: str, seeds: int, largest: int) -> list[str]:
+def part(name: str, options: argparse.Namespace) -> list[str]:
     """A table with the sentences that say what it shows."""
+    seeds, largest = options.seeds, options.largest
     shown = "Fashion-MNIST" if images().name == "fashion_mnist" else images().name
     spread = "one seed" if seeds == 1 else f"{seeds} seeds, mean ± half of a 95% confidence interval"
     parts = {
@@ -583,38 +574,10 @@ def part(name: str, seeds: int, largest: int) -> list[str]:
     return parts[name]()
 
 
-def assemble(old: str, made: dict[str, list[str]]) -> str:
-    """The page: tables made now, and for the others what the page had; each stands between two comments."""
-    kept = {
-        name: body.strip("\n").split("\n")
-        for name, body in re.findall(r"<!-- (\w+) -->\n(.*?)\n<!-- end -->", old, re.DOTALL)
-    }
-    versions = f"NumPy {np.__version__}, torch {torch.__version__}, one thread"
-    lines = []
-    for name in NAMES:
-        if body := made.get(name) or kept.get(name):
-            lines += [f"<!-- {name} -->", *body, "", "<!-- end -->", ""]
-        else:
-            lines += [f"**{TITLES[name]}**: not measured. `python benchmarks/attention.py --only {name}` does it.", ""]
-    return "\n".join([*lines, f"`python benchmarks/attention.py --write book/results/attention.md`, {versions}.", ""])
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5, choices=(1, *sorted(T_975)))
-    parser.add_argument("--only", choices=NAMES, action="append", help="this table; may be given several times")
+    parser = argparse.ArgumentParser()
     parser.add_argument("--largest", type=int, default=60_000, help="so many images at most in the table of hunger")
-    parser.add_argument("--write", type=Path, metavar="PATH", help="write the tables to this markdown file")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    made = {}
-    for name in arguments.only or NAMES:
-        made[name] = part(name, arguments.seeds, arguments.largest)
-        print("\n".join(made[name]), end="\n\n", flush=True)
-        if arguments.write:
-            arguments.write.parent.mkdir(parents=True, exist_ok=True)
-            old = arguments.write.read_text(encoding="utf-8") if arguments.write.exists() else ""
-            arguments.write.write_text(assemble(old, {name: made[name]}), encoding="utf-8")
+    common.main("attention", __doc__, common.choose(TITLES, part), arguments=parser)
 
 
 if __name__ == "__main__":

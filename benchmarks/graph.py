@@ -34,6 +34,7 @@ from sklearn.model_selection import StratifiedKFold  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks import common  # noqa: E402
 from dlcourse import data, gnn, graph, train  # noqa: E402
 
 FULL = bool(os.environ.get("DLCOURSE_FULL"))  # means and maxima on MUTAG, and the table of depths
@@ -252,8 +253,18 @@ def speed(sizes=((100_000, 11), (1_000_000, 5))) -> list[str]:
 # ------------------------------------------------------------------------------------------------------------- page
 
 
-def page(seeds: int, only: str | None = None, write: Path | None = None, repeats: int = 1) -> str:
-    """All tables, or one. ``write`` is written after each table, as they take minutes."""
+TITLES = {
+    "nodes": "Nodes of Cora",
+    "mutag": "Molecules",
+    "links": "Links of Cora",
+    "speed": "Sums over edges",
+    "depth": "Depth",
+}
+
+
+def part(name: str, options: argparse.Namespace) -> list[str]:
+    """One table, with the sentence that says what it is."""
+    seeds = options.seeds
     parts = {
         "nodes": lambda: [
             f"**Nodes of Cora**, the public split: 140 labelled papers, 1,000 to test; {seeds} seeds of the start and "
@@ -264,7 +275,7 @@ def page(seeds: int, only: str | None = None, write: Path | None = None, repeats
             "**Molecules.** MUTAG, 188 graphs, ten-fold cross-validation: GIN with 4 layers of 32 units, 100 epochs, "
             "rate 0.01 halved after 50, nothing tuned. The paper gives 89.4 ± 5.6 for the epoch that is best on the "
             "held-out folds themselves; the last column does the same here, and the last epoch chooses nothing.", "",
-            *mutag(repeats),
+            *mutag(options.repeats),
         ],
         "links": lambda: [
             "**Links of Cora.** A tenth of the links is hidden, and as many pairs without a link are drawn; "
@@ -281,27 +292,13 @@ def page(seeds: int, only: str | None = None, write: Path | None = None, repeats
             *(depths(3) if FULL else ["Behind `DLCOURSE_FULL`: not measured. One seed is in the lecture."]),
         ],
     }  # fmt: skip
-    versions = f"NumPy {np.__version__}, torch {torch.__version__}, one thread"
-    made = f"`python benchmarks/graph.py --write book/results/graph.md`, {versions}. FULL, on a GPU: not measured."
-    lines: list[str] = []
-    for key, part in parts.items():
-        if only in (None, key):
-            lines += [*part(), ""]
-            if write:
-                write.parent.mkdir(parents=True, exist_ok=True)
-                write.write_text("\n".join([*lines, made, ""]), encoding="utf-8")
-    return "\n".join([*lines, made, ""])
+    return parts[name]()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--repeats", type=int, default=1, help="of the ten folds of MUTAG")
-    parser.add_argument("--only", choices=["nodes", "mutag", "links", "speed", "depth"])
-    parser.add_argument("--write", type=Path, metavar="PATH", help="write the tables to this markdown file")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    print(page(arguments.seeds, arguments.only, arguments.write, arguments.repeats), end="")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--repeats", type=int, default=3, help="of the ten folds of MUTAG")
+    common.main("graph", __doc__, common.choose(TITLES, part), seeds=10, arguments=parser)
 
 
 if __name__ == "__main__":

@@ -34,20 +34,11 @@ from torch import nn  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks import common  # noqa: E402
+from benchmarks.common import half_width, interval  # noqa: E402
 from dlcourse import augment, data, norm, regularization, train  # noqa: E402
 
 FULL = bool(os.environ.get("DLCOURSE_FULL"))
-T_975 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 8: 2.365, 10: 2.262}  # quantile of Student's t, n - 1
-
-
-def interval(values) -> str:
-    """Mean ± half the width of a 95% confidence interval."""
-    values = np.asarray(values, dtype=float)
-    return f"{values.mean():.1f} ± {half_width(values):.1f}"
-
-
-def half_width(values: np.ndarray) -> float:
-    return T_975[len(values)] * values.std(ddof=1) / np.sqrt(len(values))
 
 
 @functools.cache
@@ -393,28 +384,38 @@ def agreement() -> list[str]:
 # ------------------------------------------------------------------------------------------------------------ page
 
 
-def page(seeds: int, only: str | None = None, write: Path | None = None) -> str:
-    """All tables, or one. ``write`` is written after each table, as they take minutes."""
-    name, inputs = images().name, images().x_train[0].size
+TITLES = {
+    "batches": "Batches of few images",
+    "thousand": "A thousand images",
+    "early": "Early dropout",
+    "mnist": "Dropout on MNIST",
+    "agreement": "Largest difference from torch",
+}
+
+
+def part(name: str, options: argparse.Namespace) -> list[str]:
+    """One table, with the sentence that says what it is."""
+    seeds = options.seeds
+    pictures, inputs = images().name, images().x_train[0].size
     parts = {
         "batches": lambda: [
-            f"**Batches of few images.** A CNN of two 3×3 convolutions on 960 images of {name} (28×28 averaged to "
+            f"**Batches of few images.** A CNN of two 3×3 convolutions on 960 images of {pictures} (28×28 averaged to "
             "14×14), without and with a hidden layer of 64 units, 3 epochs of SGD with momentum 0.9, learning rate "
             f"0.05 · batch / 32; {seeds} seeds, mean ± half of a 95% confidence interval. A channel of a convolution "
             "takes its mean over hundreds of pixels even of two images; a hidden unit has two values.", "",
             *small_batches(seeds),
         ],
         "thousand": lambda: [
-            f"**A thousand images.** {inputs}-256-256-10 with ReLU on 1,000 images of {name}, Adam at 0.001, batches "
-            f"of 50, 40 epochs; {seeds} seeds, each with its own images and start; mean ± half of a 95% confidence "
-            "interval. "
+            f"**A thousand images.** {inputs}-256-256-10 with ReLU on 1,000 images of {pictures}, Adam at 0.001, "
+            f"batches of 50, 40 epochs; {seeds} seeds, each with its own images and start; mean ± half of a 95% "
+            "confidence interval. "
             "Strengths were chosen by the accuracy on 1,000 other training images, two seeds that do not occur in the "
             "table; early stopping looks at such images too. Test: all test images.", "", *thousand(seeds),
         ],
         "early": lambda: [
-            f"**Early dropout.** {inputs}-24-24-10 on up to 10,000 images of {name}: too small to overfit. Ten epochs "
-            f"of Adam, *early* falls from p to 0 over the first half, *late* begins with the second half; {seeds} "
-            "seeds.", "",
+            f"**Early dropout.** {inputs}-24-24-10 on up to 10,000 images of {pictures}: too small to overfit. Ten "
+            f"epochs of Adam, *early* falls from p to 0 over the first half, *late* begins with the second half; "
+            f"{seeds} seeds.", "",
             *early_dropout(seeds),
         ],
         "mnist": lambda: [
@@ -425,26 +426,8 @@ def page(seeds: int, only: str | None = None, write: Path | None = None) -> str:
             "**Largest difference from torch** in float64, x (6, 8, 5, 4). Wanted: at most 1e-9.", "", *agreement(),
         ],
     }  # fmt: skip
-    versions = f"NumPy {np.__version__}, torch {torch.__version__}, one thread"
-    made, lines = f"`python benchmarks/norm.py --write book/results/norm.md`, {versions}.", []
-    for key, part in parts.items():
-        if only in (None, key):
-            lines += [*part(), ""]
-            if write:
-                write.parent.mkdir(parents=True, exist_ok=True)
-                write.write_text("\n".join([*lines, made, ""]), encoding="utf-8")
-    return "\n".join([*lines, made, ""])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5, choices=sorted(T_975))
-    parser.add_argument("--only", choices=["batches", "thousand", "early", "mnist", "agreement"])
-    parser.add_argument("--write", type=Path, metavar="PATH", help="write the tables to this markdown file")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    print(page(arguments.seeds, arguments.only, arguments.write), end="")
+    return parts[name]()
 
 
 if __name__ == "__main__":
-    main()
+    common.main("norm", __doc__, common.choose(TITLES, part))

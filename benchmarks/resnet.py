@@ -32,16 +32,12 @@ import torch.nn.functional as F  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks import common  # noqa: E402
+from benchmarks.common import spread  # noqa: E402
 from dlcourse import data, detection, optim, residual, resnet, scenes, train, unet  # noqa: E402
 
 FULL = bool(os.environ.get("DLCOURSE_FULL"))
 LEFT, RIGHT = (0.0, 0.6), (0.6, 1.0)  # of the photographs: to learn from, and to test on
-
-
-def spread(values, digits: int = 1) -> str:
-    """Mean, and the smallest and largest value."""
-    values = np.asarray(values, dtype=float)
-    return f"{values.mean():.{digits}f} ({values.min():.{digits}f} to {values.max():.{digits}f})"
 
 
 # ------------------------------------------------------------------------------------------------- 1. deeper, and worse
@@ -307,16 +303,29 @@ def cifar(seeds: int) -> list[str]:
 # ------------------------------------------------------------------------------------------------------------- the page
 
 
-def page(seeds: int, only: str | None = None, write: Path | None = None) -> str:
-    """All tables, or one. ``write`` is written after each table, as they take minutes."""
-    name, side = images().name, draw(0, 1)[0][0].shape[-1]
+TITLES = {
+    "degradation": "Deeper, and worse",
+    "layer_scale": "LayerScale",
+    "segmentation": "Segmentation",
+    "denoising": "Denoising",
+    "detection": "One-stage detection",
+    "agreement": "Agreement with torchvision",
+    "cifar": "The networks of He et al. (2016) on CIFAR-10",
+}
+
+
+def part(name: str, options: argparse.Namespace) -> list[str]:
+    """One table, with the sentence that says what it is."""
+    seeds = options.seeds
+    pictures, side = images().name, draw(0, 1)[0][0].shape[-1]
     parts = {
         "degradation": lambda: [
-            f"**Deeper, and worse.** Plain and residual networks with the same parameters on 1,000 images of {name} "
-            f"({side}×{side} pixels, of larger ones the averages): three stages of 8, 16 and 32 channels with 1 or 6 "
-            "blocks each, batch norm, 15 epochs of SGD with momentum 0.9 in batches of 50, the learning rate warmed up "
-            f"and then linearly to 0; {seeds} seeds, mean and range. Last column: each block that does not change the "
-            "shape is cut out of the trained network, one at a time; mean and range over blocks and seeds.", "",
+            "**Deeper, and worse.** Plain and residual networks with the same parameters on 1,000 images of "
+            f"{pictures} ({side}×{side} pixels, of larger ones the averages): three stages of 8, 16 and 32 channels "
+            "with 1 or 6 blocks each, batch norm, 15 epochs of SGD with momentum 0.9 in batches of 50, the learning "
+            f"rate warmed up and then linearly to 0; {seeds} seeds, mean and range. Last column: each block that does "
+            "not change the shape is cut out of the trained network, one at a time; mean and range over blocks and "
+            "seeds.", "",
             *degradation(seeds),
         ],
         "layer_scale": lambda: [
@@ -352,28 +361,8 @@ def page(seeds: int, only: str | None = None, write: Path | None = None) -> str:
             "behind `DLCOURSE_FULL`, on a GPU:", "", *cifar(seeds),
         ],
     }  # fmt: skip
-    versions = f"NumPy {np.__version__}, torch {torch.__version__}, one thread"
-    made, lines = f"`python benchmarks/resnet.py --write book/results/resnet.md`, {versions}.", []
-    for key, part in parts.items():
-        if only in (None, key):
-            lines += [*part(), ""]
-            if write:
-                write.parent.mkdir(parents=True, exist_ok=True)
-                write.write_text("\n".join([*lines, made, ""]), encoding="utf-8")
-    return "\n".join([*lines, made, ""])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument(
-        "--only", choices=["degradation", "layer_scale", "segmentation", "denoising", "detection", "agreement", "cifar"]
-    )
-    parser.add_argument("--write", type=Path, metavar="PATH", help="write the tables to this markdown file")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    print(page(arguments.seeds, arguments.only, arguments.write), end="")
+    return parts[name]()
 
 
 if __name__ == "__main__":
-    main()
+    common.main("resnet", __doc__, common.choose(TITLES, part), seeds=3)

@@ -41,18 +41,13 @@ import torch.nn.functional as F  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from benchmarks import common  # noqa: E402
+from benchmarks.common import spread  # noqa: E402
 from dlcourse import data, init, language, rnn, seq, train  # noqa: E402
 
 FULL = bool(os.environ.get("DLCOURSE_FULL"))
 SPEED = {"T": 100, "N": 32, "D": 64, "H": 128}
 GOALS = {1: 1.3, 2: 1.7}
-PARTS = ("speed", "lags", "adding", "reversed", "dates", "characters")
-
-
-def spread(values, digits: int = 2) -> str:
-    """The mean, and the smallest and the largest value."""
-    values = np.asarray(values, dtype=float)
-    return f"{values.mean():.{digits}f} ({values.min():.{digits}f} to {values.max():.{digits}f})"
 
 
 def magnitude(values) -> str:
@@ -369,15 +364,26 @@ def characters(seeds: int, orders=(1, 2, 3, 4, 5, 6), epochs=(3, 3), share: floa
 # ------------------------------------------------------------------------------------------------------------- page
 
 
-def page(seeds: int, rounds: int, only: str | None = None, write: Path | None = None, threads=(1, 2)) -> str:
-    """All tables, or one. ``write`` is written after each table, as they take minutes."""
+TITLES = {
+    "speed": "The LSTM by hand",
+    "lags": "Gradients over time",
+    "adding": "The adding problem",
+    "reversed": "The input reversed",
+    "dates": "Dates",
+    "characters": "Characters",
+}
+
+
+def part(name: str, options: argparse.Namespace) -> list[str]:
+    """One table, with the sentence that says what it is."""
+    seeds = options.seeds
     shape = ", ".join(f"{name} {size}" for name, size in SPEED.items())
     parts = {
         "speed": lambda: [
             f"**The LSTM by hand**, forward and all gradients, float32, {shape}, beside `torch.nn.LSTM` in the same "
-            f"process; {rounds} interleaved rounds, medians; CPU time on one thread, wall time on two. The matrix "
-            "products alone are the floor of this method: where NumPy's kernels are slower than torch's, no code "
-            "around them can make up for it.", "", *speed(rounds, threads),
+            f"process; {options.rounds} interleaved rounds, medians; CPU time on one thread, wall time on two. The "
+            "matrix products alone are the floor of this method: where NumPy's kernels are slower than torch's, no "
+            "code around them can make up for it.", "", *speed(options.rounds, options.threads),
         ],
         "lags": lambda: [
             f"**Gradients over time.** ‖∂L/∂x‖ at the start of training, by the lag to the last moment, on which alone "
@@ -408,31 +414,19 @@ def page(seeds: int, rounds: int, only: str | None = None, write: Path | None = 
             f"{min(seeds, 2)} seeds, mean and range.", "", *characters(min(seeds, 2)),
         ],
     }  # fmt: skip
-    versions = f"NumPy {np.__version__}, torch {torch.__version__}, one thread where nothing else is said"
-    made, lines = f"`python benchmarks/rnn.py --write book/results/rnn.md`, {versions}.", []
-    for key, part in parts.items():
-        if only in (None, key):
-            lines += [*part(), ""]
-            if write:
-                write.parent.mkdir(parents=True, exist_ok=True)
-                write.write_text("\n".join([*lines, made, ""]), encoding="utf-8")
-    return "\n".join([*lines, made, ""])
+    return parts[name]()
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5)
+    parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=21, help="of the speed table")
     parser.add_argument("--threads", type=int, nargs="+", default=list(GOALS), choices=list(GOALS), help="likewise")
-    parser.add_argument("--only", choices=PARTS)
     parser.add_argument("--times", type=int, metavar="THREADS", help="print the speed table's numbers as JSON")
-    parser.add_argument("--write", type=Path, metavar="PATH", help="write the tables to this markdown file")
-    arguments = parser.parse_args()
-    if arguments.times:
-        print(json.dumps(lstm_times(arguments.rounds, arguments.times, SPEED)))
-        return
-    torch.set_num_threads(1)
-    print(page(arguments.seeds, arguments.rounds, arguments.only, arguments.write, arguments.threads), end="")
+    asked, _ = parser.parse_known_args()
+    if asked.times:
+        print(json.dumps(lstm_times(asked.rounds, asked.times, SPEED)))
+    else:
+        common.main("rnn", __doc__, common.choose(TITLES, part), arguments=parser)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,8 @@ from torch import nn  # noqa: E402
 from tqdm import tqdm  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from benchmarks.norm import T_975, half_width, interval  # noqa: E402
+from benchmarks import common  # noqa: E402
+from benchmarks.common import half_width, interval  # noqa: E402
 from dlcourse import attacks, data, explain, train, transfer  # noqa: E402
 
 FULL = bool(os.environ.get("DLCOURSE_FULL"))
@@ -334,8 +335,21 @@ def fooling(seeds: int, steps: int = STEPS) -> list[str]:
 # ------------------------------------------------------------------------------------------------------------ page
 
 
-def page(seeds: int, only: str | None = None, write: Path | None = None) -> str:
-    """All tables, or one. ``write`` is written after each table, as they take minutes."""
+TITLES = {
+    "labels": "A few labels",
+    "layers": "Which layers to keep",
+    "costs": "What it costs",
+    "sums": "Sums",
+    "sanity": "Sanity check",
+    "attacks": "Under attack",
+    "pixel": "One pixel",
+    "fooling": "Fooling images",
+}
+
+
+def part(name: str, options: argparse.Namespace) -> list[str]:
+    """One table, with the sentence that says what it is."""
+    seeds = options.seeds
     side = images("mnist")[0].shape[-1]
     net = f"three 3×3 convolutions of {', '.join(map(str, MAPS))} maps on {side}×{side} pixels, {STEPS:,} steps of Adam"
     spread = f"{seeds} seeds, each with its own pretrained network; mean ± half of a 95% confidence interval"
@@ -375,30 +389,8 @@ def page(seeds: int, only: str | None = None, write: Path | None = None) -> str:
             *fooling(seeds),
         ],
     }  # fmt: skip
-    made = (
-        f"`python benchmarks/transfer.py --write book/results/transfer.md`, NumPy {np.__version__}, torch "
-        f"{torch.__version__}, {'under DLCOURSE_FULL' if FULL else 'one thread. FULL, on a GPU: not measured'}."
-    )
-    lines: list[str] = []
-    for key, part in parts.items():
-        if only in (None, key):
-            lines += [*part(), ""]
-            if write:
-                write.parent.mkdir(parents=True, exist_ok=True)
-                write.write_text("\n".join([*lines, made, ""]), encoding="utf-8")
-    return "\n".join([*lines, made, ""])
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=5, choices=sorted(T_975))
-    choices = ["labels", "layers", "costs", "sums", "sanity", "attacks", "pixel", "fooling"]
-    parser.add_argument("--only", choices=choices)
-    parser.add_argument("--write", type=Path, metavar="PATH", help="write the tables to this markdown file")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    print(page(arguments.seeds, arguments.only, arguments.write), end="")
+    return parts[name]()
 
 
 if __name__ == "__main__":
-    main()
+    common.main("transfer", __doc__, common.choose(TITLES, part))

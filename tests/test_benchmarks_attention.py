@@ -12,12 +12,6 @@ from benchmarks import attention as benchmark
 from dlcourse import data
 
 
-def test_intervals_are_student_s():
-    values = [1.0, 2.0, 3.0]
-    assert benchmark.interval(values) == f"2.0 ± {4.303 * np.std(values, ddof=1) / 3**0.5:.1f}"
-    assert benchmark.interval([1.234], 2) == "1.23 (one seed)"
-
-
 def test_both_sides_of_the_speed_compute_the_same():
     ours, theirs = benchmark.heads_pair(2, 10, 8, 2)
     for a, b in zip(ours(), theirs(), strict=True):
@@ -122,11 +116,3 @@ def test_the_table_of_fields(monkeypatch):
     assert len(lines) == 6 and lines[2].startswith("| CNN, convolutions 3×3, before training |")
     one, two = (float(cell.split(" ±")[0]) for cell in lines[2].strip("| ").split(" | ")[1:])
     assert one < two < 3
-
-
-def test_one_table_can_be_made_anew():
-    old = benchmark.assemble("", {"speed": ["**Speed.**", "", "| a |"], "cost": ["**Cost.**"]})
-    new = benchmark.assemble(old, {"cost": ["**Cost, again.**"]})
-    assert "| a |" in new and "again" in new and new.count("**Cost") == 1
-    assert new.index("Speed") < new.index("Cost") and benchmark.assemble(new, {}) == new
-    assert new.count("not measured") == len(benchmark.NAMES) - 2 and "--only fields" in new

@@ -12,11 +12,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import norm as benchmark
 
 
-def test_intervals_are_student_s():
-    values = [1.0, 2.0, 3.0, 4.0, 5.0]
-    assert benchmark.interval(values) == f"3.0 ± {2.776 * np.std(values, ddof=1) / 5**0.5:.1f}"
-
-
 def test_training_and_validation_images_differ_and_follow_the_seed():
     parts, again, other = (benchmark.draw(seed, 300, 200) for seed in (0, 0, 1))
     seen = {image.tobytes() for image in parts["train"][0]}

@@ -18,11 +18,6 @@ def cells(line):
     return line.strip("| ").split(" | ")
 
 
-def test_spread_is_mean_and_range():
-    assert benchmark.spread([1.0, 2.0, 6.0]) == "3.0 (1.0 to 6.0)"
-    assert benchmark.spread([0.95, 0.97], 3) == "0.960 (0.950 to 0.970)"
-
-
 def test_training_and_held_images_differ_and_follow_the_seed():
     (x, y), (held, _) = benchmark.draw(0, 100)
     (again, _), _ = benchmark.draw(0, 100)

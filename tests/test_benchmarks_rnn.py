@@ -12,11 +12,6 @@ from benchmarks import rnn as benchmark
 from dlcourse import language
 
 
-def test_a_spread_is_mean_and_range():
-    assert benchmark.spread([1.0, 2.0, 6.0], 1) == "3.0 (1.0 to 6.0)"
-    assert benchmark.magnitude([1e-4, 1e-2]) == "1e-03 (1e-04 to 1e-02)"
-
-
 @pytest.mark.parametrize("threads", [1])
 def test_the_lstm_by_hand_is_torchs_and_both_are_timed(threads):
     found = benchmark.lstm_times(2, threads, {"T": 5, "N": 3, "D": 4, "H": 6})  # raises where the two differ
@@ -122,11 +117,3 @@ def test_what_was_not_measured_says_so(monkeypatch):
     monkeypatch.setattr(benchmark, "shakespeare", lambda: tiny)
     lines = benchmark.characters(1, orders=(1, 2), epochs=(1, 1))
     assert lines[-1].endswith("| not measured |") and "(bigram)" in lines[3] and lines[4].startswith("| RNN")
-
-
-def test_a_page_of_one_part_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr(benchmark, "lags", lambda seeds: ["| lags |"])
-    monkeypatch.setattr(benchmark, "growths", lambda seeds: ["| growths |"])
-    text = benchmark.page(2, 3, only="lags", write=tmp_path / "rnn.md")
-    assert (tmp_path / "rnn.md").read_text(encoding="utf-8") == text and "| growths |" in text
-    assert "adding problem" not in text

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import transfer as benchmark
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(autouse=True)
@@ -18,10 +19,7 @@ def the_digits_alone(monkeypatch):
     monkeypatch.setattr(benchmark.data, "cached", lambda name: False)
     for function in (benchmark.images, benchmark.pretrained, benchmark.robust):
         function.cache_clear()
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield
-    torch.set_num_threads(before)
     for function in (benchmark.images, benchmark.pretrained, benchmark.robust):
         function.cache_clear()
 
@@ -87,9 +85,3 @@ def test_attacks_on_plain_and_on_cured_networks():
     assert found[0][1] == "8 in 2 seeds"
     found = rows(benchmark.fooling(2, steps=60))
     assert all(row[1] == "20, 10 classes" and 0 <= float(row[3]) <= float(row[2]) <= 1 for row in found)
-
-
-def test_the_page_says_what_was_not_measured(monkeypatch, tmp_path):
-    monkeypatch.setattr(benchmark, "FULL", False)
-    text = benchmark.page(2, only="costs", write=tmp_path / "page.md")
-    assert "not measured" in text and (tmp_path / "page.md").read_text(encoding="utf-8") == text

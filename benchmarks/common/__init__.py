@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -48,6 +49,11 @@ def assemble(old: str, made: Mapping[str, list[str]], titles: Mapping[str, str],
             lines += [f"**{title}**: not measured. `python benchmarks/{script}.py --only {name}` does it.", ""]
     versions = f"NumPy {np.__version__}, torch {torch.__version__}, one thread"
     return "\n".join([*lines, f"`python benchmarks/{script}.py --write book/results/{script}.md`, {versions}.", ""])
+
+
+def choose(titles: Mapping[str, str], part: Callable[[str, argparse.Namespace], list[str]]) -> dict[str, Part]:
+    """The parts of a script that has one function for all of them."""
+    return {name: (title, functools.partial(part, name)) for name, title in titles.items()}
 
 
 def main(

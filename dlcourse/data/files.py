@@ -75,8 +75,8 @@ def whole(spec: FileSet) -> bool:
     return len(find(spec)) == len(spec.md5)
 
 
-def read(name: str, spec: FileSet, download: bool) -> dict[str, bytes]:
-    """The set's files, fetched if they are not here and may be.
+def read(name: str, spec: FileSet, download: bool, function: str = "load") -> dict[str, bytes]:
+    """The set's files, fetched if they are not here and may be; ``function`` of ``dlcourse.data`` reads the set.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def read(name: str, spec: FileSet, download: bool) -> dict[str, bytes]:
         if not download:
             raise DataUnavailable(
                 f"{name} is not in {_either(folders())} and download=False: "
-                f"call dlcourse.data.load({name!r}) once where there is a network, "
+                f"call dlcourse.data.{function}({name!r}) once where there is a network, "
                 f"or set DLCOURSE_DATA to a folder that {_holds(spec)}."
             )
         _download(name, spec)

@@ -158,7 +158,7 @@ def graphs(name: str = "mutag", *, dtype: npt.DTypeLike = np.float32, download: 
     """
     if name != "mutag":
         raise ValueError(f"name is {name!r}, expected 'mutag'")
-    found = files.read("mutag", MUTAG, download)
+    found = files.read("mutag", MUTAG, download, "graphs")
     ends, bonds, belongs, labels, atoms = (
         np.loadtxt(io.BytesIO(found[file]), dtype=np.int64, delimiter=",") for file in MUTAG.md5
     )

@@ -85,7 +85,7 @@ def sentences(name: str = "polarity", *, download: bool = True) -> tuple[list[st
     """
     if name != "polarity":
         raise ValueError(f"name is {name!r}, expected 'polarity'")
-    found = files.read("polarity", POLARITY, download)
+    found = files.read("polarity", POLARITY, download, "sentences")
     against, favour = (found[file].decode().split("\n")[:-1] for file in ("rt-polarity.neg", "rt-polarity.pos"))
     lines = [line.strip() for line in (*against, *favour)]
     return lines, np.repeat(np.arange(2), [len(against), len(favour)])
