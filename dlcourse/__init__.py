@@ -16,6 +16,7 @@ _SUBMODULES = (
     "attention",
     "augment",
     "autodiff",
+    "autoencoder",
     "check",
     "cnn",
     "conv",
