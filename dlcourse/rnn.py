@@ -268,6 +268,15 @@ class _Sequence(NamedTuple):
         states[0] = 0 if h0 is None else _state(h0, name, (N, self.H), self.x.dtype).T
         return states
 
+    def columns(self, h0: np.ndarray | None, name: str) -> np.ndarray:
+        """(T + 1, H + D + 1, N): at t the rows of h_{t-1}, x_t and 1, so that a step takes one product."""
+        T, N, D = self.x.shape
+        columns = np.zeros((T + 1, self.H + D + 1, N), self.x.dtype)
+        columns[0, : self.H] = 0 if h0 is None else _state(h0, name, (N, self.H), self.x.dtype).T
+        columns[:T, self.H : -1] = self.x.transpose(0, 2, 1)
+        columns[:, -1] = 1
+        return columns
+
     def hold(self, states: np.ndarray, t: int) -> None:
         """Where a sequence is over, the state stays what it was."""
         if self.valid is not None:
@@ -475,14 +484,14 @@ def lstm_forward(
     Source: Hochreiter and Schmidhuber (1997); the forget gate is of Gers, Schmidhuber and Cummins (2000).
     """
     seq = _enter(x, weights, 4, lengths, batch_first)
-    H = seq.H
-    w, u, b = (_for_one_tanh(a, H) for a in (seq.weights.w_ih, seq.weights.w_hh, seq.weights.b_ih + seq.weights.b_hh))
-    wx, hs, cs = seq.inputs(w, b), seq.states(h0, "h0"), seq.states(c0, "c0")
+    H, (w_ih, w_hh, b_ih, b_hh) = seq.H, seq.weights
+    w = _for_one_tanh(np.concatenate([w_hh, w_ih, (b_ih + b_hh)[:, None]], axis=1), H)
+    columns, cs = seq.columns(h0, "h0"), seq.states(c0, "c0")
+    hs = columns[:, :H]
     gates, tanh_cs = seq.space(4 * H, H)
     for t in range(len(gates)):
         a, c = gates[t], cs[t + 1]
-        np.matmul(u, hs[t], out=a)
-        a += wx[:, t]
+        np.matmul(w, columns[t], out=a)
         np.tanh(a, out=a)
         a[: 3 * H] *= 0.5
         a[: 3 * H] += 0.5
@@ -493,7 +502,7 @@ def lstm_forward(
         np.multiply(o, tanh_cs[t], out=hs[t + 1])
         seq.hold(hs, t)
         seq.hold(cs, t)
-    return seq.out(hs), (hs[-1].T.copy(), cs[-1].T.copy()), (seq, hs, cs, gates, tanh_cs)
+    return seq.out(hs), (hs[-1].T.copy(), cs[-1].T.copy()), (seq, columns, cs, gates, tanh_cs)
 
 
 def lstm_backward(
@@ -523,35 +532,43 @@ def lstm_backward(
 
     Source: Hochreiter and Schmidhuber (1997), with the gradient not cut off.
     """
-    seq, hs, cs, gates, tanh_cs = cache
-    H = seq.H
+    seq, columns, cs, gates, tanh_cs = cache
+    H, (T, N, D) = seq.H, seq.x.shape
     douts, dh, dc = seq.douts(dout), seq.dstate(dstate[0], "dstate[0]"), seq.dstate(dstate[1], "dstate[1]")
     ut = np.ascontiguousarray(_last_two_swapped(seq.weights.w_hh, H).T)
-    (da,) = seq.space(4 * H)  # rows i, f, o, z
-    slopes = np.empty((3 * H, da.shape[2]), da.dtype)
-    for t in reversed(range(len(da))):
-        i, f, o, z = gates[t].reshape(4, H, -1)
-        di, df, do, dz = da[t].reshape(4, H, -1)
+    da, slopes = np.empty((4 * H, N), seq.x.dtype), np.empty((3 * H, N), seq.x.dtype)
+    through, slope = np.empty_like(dc), np.empty_like(dc)
+    di, df, do, dz = da.reshape(4, H, N)  # in the order of the gates
+    flat = np.empty((4 * H, T, N), seq.x.dtype)
+    for t in reversed(range(T)):
+        i, f, o, z = gates[t].reshape(4, H, N)
         dh += douts[t]
         np.multiply(dh, tanh_cs[t], out=do)
-        through = dh * o
-        through *= 1 - tanh_cs[t] ** 2
+        np.multiply(dh, o, out=through)
+        through *= _one_minus_square(tanh_cs[t], slope)
         through += dc
         np.multiply(through, z, out=di)
         np.multiply(through, cs[t], out=df)
         np.multiply(through, i, out=dz)
         np.subtract(1, gates[t, : 3 * H], out=slopes)
         slopes *= gates[t, : 3 * H]
-        da[t, : 3 * H] *= slopes
-        dz *= 1 - z * z
+        da[: 3 * H] *= slopes
+        dz *= _one_minus_square(z, slope)
         through *= f
-        dc = through if seq.valid is None else np.where(seq.valid[t], through, dc)
-        dh = _back(seq, t, dh, da[t], ut)
-    flat = _flat(da)
-    grads = flat @ seq.rows, flat @ _flat(hs[:-1]).T, flat.sum(axis=1)
-    dw_ih, dw_hh, db = (_last_two_swapped(a, H) for a in grads)
+        np.copyto(dc, through, where=True if seq.valid is None else seq.valid[t])
+        dh = _back(seq, t, dh, da, ut)
+        flat[:, t] = da
+    flat = flat.reshape(4 * H, T * N)
+    rows = columns[:T].transpose(0, 2, 1).reshape(T * N, H + D + 1)
+    dw_hh, dw_ih, db = np.split(_last_two_swapped(flat @ rows, H), [H, H + D], axis=1)
     dx = seq.dx(_last_two_swapped(seq.weights.w_ih, H), flat)
-    return dx, Weights(dw_ih, dw_hh, db, db.copy()), (dh.T.copy(), dc.T.copy())
+    dweights = Weights(*map(np.ascontiguousarray, (dw_ih, dw_hh)), db[:, 0].copy(), db[:, 0].copy())
+    return dx, dweights, (dh.T.copy(), dc.T.copy())
+
+
+def _one_minus_square(a: np.ndarray, out: np.ndarray) -> np.ndarray:
+    np.multiply(a, a, out=out)
+    return np.subtract(1, out, out=out)
 
 
 def _last_two_swapped(a: np.ndarray, H: int) -> np.ndarray:
