@@ -25,6 +25,7 @@ DRAWS = {"plot"}  # the one module for figures
 NETWORKS = {
     "attacks",
     "cnn",
+    "denoiser",
     "explain",
     "gnn",
     "resnet",
