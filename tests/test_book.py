@@ -17,6 +17,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "book"))
 
 concepts = pytest.importorskip("_ext.concepts", reason="needs the extra `book`")
+experiments = pytest.importorskip("_ext.experiments", reason="needs the extra `book`")
 runtime = pytest.importorskip("_ext.runtime", reason="needs the extra `book`")
 
 LABEL = re.compile(r"^\(([\w.-]+)\)=\n(?:\([\w.-]+\)=\n)*\s*#+ ", re.MULTILINE)
@@ -88,6 +89,44 @@ def test_every_results_fragment_is_on_the_results_page():
         assert re.search(r"`[^`]*\b(python|dlcourse|make|pytest) [^`]+`", fragment.read_text(encoding="utf-8")), (
             f"{fragment.name} does not say which command makes it"
         )
+
+
+PAGE = """<!-- first -->
+| layer | solved | solved by | time |
+|---|---|---|---|
+| RNN | 0 of 5 | – | **1.30** (1.26 to 1.32) |
+| LSTM | 5 of 5 | Adam | 2 |
+
+<!-- end -->
+
+| | time |
+|---|---|
+| RNN | 3 |
+"""
+
+
+class TestExperiments:
+    def test_a_cell_is_found_by_its_row_and_column(self):
+        assert experiments.find(PAGE, "RNN | 0", "time") == ("1.30 (1.26 to 1.32)", "first")
+        assert experiments.find(PAGE, "RNN", "time", 1) == ("3", "")
+        assert experiments.find(PAGE, "LSTM", "solved").text == "5 of 5"
+
+    @pytest.mark.parametrize(("row", "column"), [("RNN", "time"), ("GRU", "time"), ("LSTM", "speed"), ("LSTM", "so")])
+    def test_no_cell_or_several_are_an_error(self, row, column):
+        with pytest.raises(LookupError, match=f"cells are in a row '{row}' and a column '{column}'; expected one"):
+            experiments.find(PAGE, row, column)
+
+    def test_every_entry_leads_to_one_cell_and_every_chapter_has_some(self):
+        entries = yaml.safe_load((ROOT / "book/results/experiments.yml").read_text(encoding="utf-8"))
+        table = experiments.lines(entries, ROOT / "book/results")
+        assert len(table) == 2 + len(entries) + sum(map(len, entries.values()))
+        assert list(entries) == sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
+
+    def test_an_entry_that_leads_nowhere_is_named(self, tmp_path):
+        (tmp_path / "rnn.md").write_text(PAGE, encoding="utf-8")
+        entry = {"what": "Adding", "page": "rnn", "row": "GRU", "column": "solved"}
+        with pytest.raises(LookupError, match=r"13_sequences, 'Adding', rnn.md: 0 cells"):
+            experiments.lines({"13_sequences": [entry]}, tmp_path)
 
 
 def test_every_concept_has_a_section():
