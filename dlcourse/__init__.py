@@ -18,6 +18,7 @@ _SUBMODULES = (
     "autodiff",
     "autoencoder",
     "bayes",
+    "blindspots",
     "check",
     "cnn",
     "conv",
