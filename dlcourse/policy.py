@@ -224,7 +224,7 @@ def reinforce(
     rng: np.random.Generator,
     episodes: int = 64,
     length: int = 200,
-    gamma: float = 0.97,
+    gamma: float = 0.99,
     lr: float = 0.02,
     baseline: bool = True,
 ) -> Learnt:
