@@ -149,9 +149,11 @@ def inception_of_one_image_a_class(
     clear = np.flatnonzero(probabilities(images).max(1) > 0.99)
     few = images[clear[one_image_a_class(labels[clear], len(images), rng)]]
     real, fake = features(images), features(few)
+    frequencies = np.unique(labels, return_counts=True)[1] / len(labels)
     return {
         "inception score, real images": metrics.inception_score(probabilities(images))[0],
         "inception score, one image a class": metrics.inception_score(probabilities(few))[0],
+        "mode score, one image a class": metrics.mode_score(probabilities(few), frequencies),
         "coverage, one image a class": metrics.coverage(real, fake),
         "FID, one image a class": metrics.fid(real, fake),
     }
@@ -220,6 +222,30 @@ def precision_with_an_outlier(rng: np.random.Generator, n: int = 300) -> Measure
     fake = rng.normal(size=(n, 2)) + np.array([15.0, 0.0])
     found = metrics.neighbours(real, fake)
     return {"precision": found.precision, "density": found.density, "coverage": found.coverage}
+
+
+def density_of_the_mean(rng: np.random.Generator, D: int = 50, n: int = 500) -> Measured:
+    """In many dimensions, the mean is nearer to most points than their neighbours are: it lies in nearly every ball.
+
+    Precision, density and coverage take copies of the mean for the best of generators. Recall does not.
+
+    Source: Radovanović et al., Hubs in space, J. Machine Learning Research 11 (2010).
+    """
+    real, good = rng.normal(size=(2, n, D))
+    found = {}
+    for name, fake in (("good samples", good), ("copies of the mean", 1e-3 * good)):
+        found |= {f"{measure}, {name}": value for measure, value in metrics.neighbours(real, fake)._asdict().items()}
+    return found
+
+
+def recall_of_scattered_points(rng: np.random.Generator, n: int = 500) -> Measured:
+    """Generated points far from one another have wide balls, in which all real points lie, though none was made well.
+
+    Source: Naeem et al. (2020), section 3.1.
+    """
+    real, scattered = rng.normal(size=(n, 2)), 60 * rng.normal(size=(n, 2))
+    found = metrics.neighbours(real, scattered)
+    return {"recall": found.recall, "precision": found.precision, "coverage": found.coverage}
 
 
 def diversity_of_noise(rng: np.random.Generator, images: np.ndarray, n: int = 500) -> Measured:

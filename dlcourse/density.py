@@ -178,7 +178,10 @@ NAMED: dict[str, Named] = {
         lambda u: np.where(u < 0.5, np.sqrt(2 * u) - 1, 1 - np.sqrt(2 * (1 - u))),
     ),
 }
-"""Standard forms: location 0 and scale 1. A Gaussian with mean m and standard deviation s is ``m + s · x``."""
+"""Distributions by name, of location 0 and scale 1. A Gaussian of mean m and deviation s is ``m + s · x``.
+
+:meta hide-value:
+"""
 
 
 def inverse_transform(quantile: Callable[[np.ndarray], np.ndarray], n: int, rng: np.random.Generator) -> np.ndarray:
@@ -389,7 +392,23 @@ def gaussian_log_density(x: np.ndarray, mean: np.ndarray, covariance: np.ndarray
 
 
 def mixture_log_terms(x: np.ndarray, mixture: Mixture) -> np.ndarray:
-    """``log weights[k] + log N(x[n]; means[k], covariances[k])`` as (N, K)."""
+    """The logarithm of what each component adds: ``log weights[k] + log N(x[n]; means[k], covariances[k])``.
+
+    Parameters
+    ----------
+    x : (N, D)
+
+    Returns
+    -------
+    (N, K)
+
+    Raises
+    ------
+    ValueError
+        As :func:`mixture_log_density`.
+
+    Source: Bishop (2006), equation 9.7.
+    """
     _, D = _check_mixture(mixture)
     x = _same_features(x, D, "the mixture")
     with np.errstate(divide="ignore"):  # a component of weight 0 is never chosen: log 0 = -inf
@@ -572,6 +591,8 @@ def mixture_start(x: np.ndarray, K: int, rng: np.random.Generator, reg: float = 
     ------
     ValueError
         ``K`` is below 1 or above the number of distinct points.
+
+    Source: Bishop (2006), section 9.2.2.
     """
     _, labels = k_means(x, K, rng)
     return maximise(x, np.eye(K)[labels], reg)

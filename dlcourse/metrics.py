@@ -164,9 +164,19 @@ def polynomial_kernel(
 ) -> np.ndarray:
     """``k(x, y) = (gamma · xᵀy + coef)^degree`` of all pairs; ``gamma`` is 1/D where none is given.
 
+    Parameters
+    ----------
+    x : (N, D)
+    y : (M, D)
+
     Returns
     -------
     (N, M)
+
+    Raises
+    ------
+    ValueError
+        A shape does not fit.
 
     Source: Bińkowski et al. (2018), section 4.
     """
@@ -355,10 +365,16 @@ def kid(
 def moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean (D,) and covariance (D, D), with N - 1 in the denominator.
 
+    Parameters
+    ----------
+    features : (N, D)
+
     Raises
     ------
     ValueError
         There are fewer than 2 points.
+
+    Source: Heusel et al. (2017), section 2.
     """
     features = as_points(features, "features", least=2)
     return features.mean(0), np.cov(features, rowvar=False).reshape(features.shape[1], -1)
@@ -796,7 +812,15 @@ def _as_words(words: Sequence[str], name: str) -> list[str]:
 
 
 def ngrams(words: Sequence[str], n: int) -> Counter:
-    """How often each run of ``n`` words occurs."""
+    """How often each run of ``n`` words occurs.
+
+    Raises
+    ------
+    ValueError
+        ``n`` is below 1, or the words are one string.
+
+    Source: Papineni et al. (2002), section 2.1.
+    """
     if n < 1:
         raise ValueError(f"n is {n}; expected at least 1")
     words = _as_words(words, "words")

@@ -90,8 +90,8 @@ def test_the_inception_score_likes_one_image_a_class(digits, probabilities):
         return images.reshape(len(images), -1)
 
     for found in over_seeds(lambda rng: blindspots.inception_of_one_image_a_class(rng, *digits, probabilities, flat)):
-        real, collapsed, coverage, fid = found.values()
-        assert collapsed > real > 8 and coverage < 0.1 and fid > 1
+        real, collapsed, mode_score, coverage, fid = found.values()
+        assert mode_score > 0.95 * collapsed > real > 8 and coverage < 0.1 and fid > 1
 
 
 def test_the_inception_score_likes_chosen_noise(digits, probabilities):
@@ -118,6 +118,21 @@ def test_coverage_does_not_see_junk_and_precision_does():
 def test_an_outlier_makes_everything_precise():
     for found in over_seeds(blindspots.precision_with_an_outlier):
         assert found["precision"] == 1 and found["density"] < 0.5 and found["coverage"] < 0.1
+
+
+def test_the_mean_lies_in_nearly_every_ball_in_50_dimensions_and_not_in_2():
+    for found in over_seeds(blindspots.density_of_the_mean):
+        assert found["density, copies of the mean"] > 10 * found["density, good samples"]
+        for measure in ("precision", "coverage"):
+            assert found[f"{measure}, copies of the mean"] > max(0.98, found[f"{measure}, good samples"])
+        assert found["recall, copies of the mean"] < 0.05
+    for found in over_seeds(lambda rng: blindspots.density_of_the_mean(rng, D=2)):
+        assert found["coverage, copies of the mean"] < 0.1
+
+
+def test_scattered_points_recall_everything():
+    for found in over_seeds(blindspots.recall_of_scattered_points):
+        assert found["recall"] > 0.95 and found["precision"] < 0.05 and found["coverage"] < 0.05
 
 
 def test_noise_is_the_most_diverse(digits):
