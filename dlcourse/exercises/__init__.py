@@ -26,6 +26,7 @@ ASSIGNMENTS = {
     "13_sequences": "rnn",
     "14_attention": "attention",
     "15_graphs": "graph",
+    "17_generative": "gan",
 }
 
 __all__ = ["ASSIGNMENTS", "PUBLIC_SEED", "Exercise", "assignment", "assignment_of", "get", "withheld"]
