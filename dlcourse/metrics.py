@@ -551,7 +551,7 @@ def ssim(
 
     ``SSIM = mean of (2 μ_x μ_y + c₁)(2 σ_xy + c₂) / ((μ_x² + μ_y² + c₁)(σ_x² + σ_y² + c₂))`` with means, variances and
     covariance in a Gaussian window around a pixel, ``c₁ = (0.01 R)²``, ``c₂ = (0.03 R)²``. Pixels whose window leaves
-    the image are not counted.
+    the image are not counted. It is scikit-image's with ``gaussian_weights=True, use_sample_covariance=False``.
 
     Parameters
     ----------
@@ -833,7 +833,8 @@ def bleu(candidates: Sequence[Sequence[str]], references: Sequence[Sequence[Sequ
     ``BLEU = BP · exp(mean over n of log p[n])``; ``p[n]``: the n-grams of all candidates that a reference has, each
     counted at most as often as one reference has it, over all n-grams of all candidates.
     ``BP = exp(1 - r/c)`` if c < r, else 1; with c words in all candidates, and r in the references that are nearest in
-    length. It is 0 if some ``p[n]`` is.
+    length, the shorter of two as near. It is 0 if some ``p[n]`` is. A text of fewer than n words adds no n-gram (nltk
+    counts one that is wrong).
 
     Parameters
     ----------

@@ -264,7 +264,7 @@ def test_numbers_are_points_with_one_feature():
     x = np.random.default_rng(0).normal(size=200)
     mixture, _ = density.em(x, density.mixture_start(x, 2, np.random.default_rng(0)), 5)
     assert mixture.means.shape == (2, 1)
-    area = np.trapezoid(np.exp(density.mixture_log_density(grid := np.linspace(-9, 9, 4001), mixture)), grid)
+    area = integrate.trapezoid(np.exp(density.mixture_log_density(grid := np.linspace(-9, 9, 4001), mixture)), grid)
     assert abs(area - 1) < 1e-6
 
 
@@ -318,7 +318,7 @@ def test_kde_is_scikit_learns(kernel, seed, D, M, h):
 def test_the_estimate_integrates_to_one(kernel):
     grid = np.linspace(-8, 8, 40_001)
     p = np.exp(density.kde_log_density(grid, np.array([-1.0, 0.3, 2.0]), 0.7, kernel))
-    assert abs(np.trapezoid(p, grid) - 1) < 1e-3
+    assert abs(integrate.trapezoid(p, grid) - 1) < 1e-3
 
 
 @pytest.mark.parametrize("kernel", density.KERNELS)
