@@ -145,12 +145,12 @@ def odeint_forward(
     if steps < 1 or rule not in RULES:
         raise ValueError(f"steps is {steps} and rule {rule!r}; expected at least 1, and one of {', '.join(RULES)}")
     ys = [y0]
-    for start, end in itertools.pairwise(times):
+    for start, end in itertools.pairwise(times.tolist()):
         state, h = [ys[-1]], (end - start) / steps
         for i in range(steps):
             state = _step(lambda t, s: [field.forward(t, s[0])[0]], start + i * h, state, h, RULES[rule])
-        ys.append(state[0].astype(y0.dtype, copy=False))
-    return np.stack(ys), (field, ys, times, steps, rule)
+        ys.append(state[0])
+    return np.stack(ys), (field, ys, times.tolist(), steps, rule)
 
 
 def adjoint_backward(dys: np.ndarray, cache: tuple) -> tuple[np.ndarray, list[np.ndarray]]:

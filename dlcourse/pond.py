@@ -98,8 +98,8 @@ def move(r: np.ndarray, gap: np.ndarray, heading: np.ndarray, ratio: float, step
     """The mouse swims ``step`` straight ahead; meanwhile the cat runs up to ``ratio · step`` towards it.
 
     With the mouse at (r, 0) it comes to ``(x, y) = (r + step cos(heading), step sin(heading))``. The gap grows by
-    ``atan2(y, x)`` and shrinks by what the cat runs. The cat chooses its side when the step begins. A step that crosses
-    the rim ends there; ``margin`` is the gap at that moment, negative by what the cat had to spare.
+    ``atan2(y, x)`` and shrinks by what the cat runs; at exactly π the cat does not see which way the mouse will go. A
+    step that crosses the rim ends there; ``margin`` is the gap at that moment, negative by what the cat had to spare.
 
     Parameters
     ----------
@@ -115,11 +115,12 @@ def move(r: np.ndarray, gap: np.ndarray, heading: np.ndarray, ratio: float, step
     way = np.where(landed, to_rim, step)
     x, y = r + way * along, way * across
     turned = np.arctan2(y, x)
-    margin = gap + turned - ratio * way
+    apart = gap + turned  # negative where the mouse swam past the cat's direction, so that the cat turns round
+    margin = np.abs(apart) - ratio * way
     left = np.maximum(margin, 0)  # a cat that is there stays there
-    passed = left > np.pi
+    passed = (apart < 0) | (left > np.pi)
     return Moved(
-        np.where(landed, 1.0, np.hypot(x, y)), np.where(passed, 2 * np.pi - left, left), landed, margin, turned, passed
+        np.where(landed, 1.0, np.hypot(x, y)), np.minimum(left, 2 * np.pi - left), landed, margin, turned, passed
     )
 
 
@@ -224,7 +225,7 @@ def dash(ratio: float, heading: str = "tangent") -> Policy:
     if heading not in ("tangent", "radial"):
         raise ValueError(f"heading is {heading!r}; expected tangent or radial")
     inner = 1 / _ratio(ratio)
-    return lambda state: math.asin(min(1.0, inner / float(state[0]))) if heading == "tangent" else 0.0
+    return lambda state: math.asin(inner / max(inner, float(state[0]))) if heading == "tangent" else 0.0
 
 
 # ------------------------------------------------------------------------------------------------- what is learnt
