@@ -5,6 +5,7 @@
     net = DiT(8, 2, width=64, depth=3, heads=4, classes=10)        # the same from the blocks of chapter 14
     mean = fit_denoiser(net, x, bars, y, steps=2000)               # the running mean of its weights
     images = generate(mean, (20, 1, 8, 8), bars, y=labels, guidance=2.0, steps=50)
+    space = LatentSpace(vae, images)                               # the codes of chapter 16's VAE, to diffuse in
 
 All are functions of ``(x, time, y)``: ``time`` (N,) is t / T, from 0 to 1, and ``y`` (N,) are labels, or None for none.
 Schedules, conversions and samplers are those of :mod:`dlcourse.diffusion`.
@@ -387,6 +388,41 @@ def held_out_error(
         noise = rng.standard_normal(x.shape).astype(np.float32)
         total += float(np.mean((predict(diffusion.add_noise(x, t, noise, bars), t) - noise) ** 2))
     return total / repeats
+
+
+# ------------------------------------------------------------------------------------------------------------- latents
+
+
+class LatentSpace:
+    """The codes of a trained VAE, shifted and scaled to mean 0 and standard deviation 1: what latent diffusion learns.
+
+    Parameters
+    ----------
+    vae : has ``encode``, (N, H, W) -> ``mu`` and ``logvar``, and ``decode``, as :class:`dlcourse.vae.VAE`
+    x : (N, H, W), the images whose codes say what mean and standard deviation are
+    logits : whether the decoder gives logits of pixels, or, False, the pixels themselves
+
+    Source: Rombach et al. (2022), section 3 and appendix G.
+    """
+
+    def __init__(self, vae: nn.Module, x: np.ndarray, *, logits: bool = True):
+        self.vae, self.logits, self.mean, self.std = vae, logits, 0.0, 1.0
+        codes = self.encode(x)
+        self.mean, self.std = codes.mean(axis=0), codes.std(axis=0)
+
+    @torch.no_grad()
+    def encode(self, x: np.ndarray) -> np.ndarray:
+        """Images (N, H, W) -> codes (N, latent): the means of q, without its noise."""
+        with evaluating(self.vae):
+            mu, _ = self.vae.encode(torch.as_tensor(x))
+        return (mu.numpy() - self.mean) / self.std
+
+    @torch.no_grad()
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Codes (N, latent) -> images (N, H, W), from 0 to 1."""
+        with evaluating(self.vae):
+            out = self.vae.decode(torch.as_tensor(codes * self.std + self.mean))
+        return (out.sigmoid() if self.logits else out.clip(0, 1)).numpy()
 
 
 # ------------------------------------------------------------------------------------------------------------- drawing

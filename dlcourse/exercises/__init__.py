@@ -26,7 +26,10 @@ ASSIGNMENTS = {
     "13_sequences": "rnn",
     "14_attention": "attention",
     "15_graphs": "graph",
+    "16_autoencoders": "autoencoder",
     "17_generative": "gan",
+    "18_diffusion": "diffusion",
+    "19_beyond": "beyond",
 }
 
 __all__ = ["ASSIGNMENTS", "PUBLIC_SEED", "Exercise", "assignment", "assignment_of", "get", "withheld"]
