@@ -31,6 +31,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import common  # noqa: E402
 from dlcourse import blindspots, data, density, metrics  # noqa: E402
 
+
+def power(value: float) -> str:
+    """One digit and a power of ten."""
+    return f"{value:.0e}" if value else "0"
+
+
 # ----------------------------------------------------------------------------------------------------- 1. agreement
 
 
@@ -119,7 +125,7 @@ def agreement(seeds: int = 20) -> list[str]:
             for name, (ours, theirs) in measures(seed).items():
                 worst[name] = max(worst.get(name, 0.0), abs(ours - theirs))
     lines = ["| measure | library | largest difference |", "|---|---|---|"]
-    return [*lines, *(f"| {measure} | {library} | {value:.0e} |" for (measure, library), value in worst.items())]
+    return [*lines, *(f"| {measure} | {library} | {power(value)} |" for (measure, library), value in worst.items())]
 
 
 # ------------------------------------------------------------------------------------------------------- 2. density
@@ -226,7 +232,9 @@ def uniform(seeds: int = 500, n: int = 200) -> list[str]:
         lines.append(f"| {name} | {p.mean():.3f} | {(p < 0.05).mean():.3f} | {whole:.2f} |")
     wrong = p_values(samplers()["Gaussian"][0], density.NAMED["logistic"].cdf, seeds, n)
     whole = stats.kstest(wrong, "uniform").pvalue
-    lines.append(f"| Gaussian, tested as logistic | {wrong.mean():.3f} | {(wrong < 0.05).mean():.3f} | {whole:.0e} |")
+    lines.append(
+        f"| Gaussian, tested as logistic | {wrong.mean():.3f} | {(wrong < 0.05).mean():.3f} | {power(whole)} |"
+    )
     return lines
 
 
