@@ -144,7 +144,7 @@ def test_ranges_only(pyproject):
 
 def test_torchvision_is_no_runtime_requirement(pyproject):
     runtime = {Requirement(line).name for line in pyproject["project"]["dependencies"]}
-    assert runtime == {"numpy", "torch", "matplotlib", "scikit-learn", "tqdm", "platformdirs"}
+    assert runtime == {"numpy", "scipy", "torch", "matplotlib", "scikit-learn", "tqdm", "platformdirs"}
 
 
 # Versions and licences.
