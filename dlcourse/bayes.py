@@ -156,7 +156,7 @@ def conformal_quantile(scores: np.ndarray, alpha: float) -> float:
     ValueError
         The scores have another shape, one is nan, or ``alpha`` is out of range.
 
-    Source: Vovk, Gammerman and Shafer (2005), section 2.2; Lei and others (2018), theorem 2.2.
+    Source: Vovk, Gammerman and Shafer (2005), chapter 2; Lei and others (2018), theorem 2.2.
     """
     scores = np.asarray(scores, dtype=float)
     if scores.ndim != 1 or np.isnan(scores).any():
@@ -214,7 +214,7 @@ def split_sets(
 ) -> Coverage:
     """Shuffle held-out examples, calibrate on the first so many, predict sets for the others.
 
-    Source: Angelopoulos and Bates (2021), section 4.3.
+    Source: Angelopoulos and Bates (2021), section 3.
     """
     held, rest = _split(len(targets), calibration, rng)
     targets = np.asarray(targets)

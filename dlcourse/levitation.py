@@ -44,7 +44,7 @@ Controller = Callable[[np.ndarray], np.ndarray]  # states (B, 2) to currents (B,
 def acceleration(states: np.ndarray, current: np.ndarray) -> np.ndarray:
     """(speed, ``g - C / m (i / x)²``) of states (B, 2): what (x, speed) change by, per second.
 
-    Source: Wong (1986), equation 1.
+    Source: Wong (1986).
     """
     x = np.maximum(states[:, 0], NEAREST / 2)
     return np.stack([states[:, 1], GRAVITY - FORCE / MASS * (current / x) ** 2], axis=1)
@@ -109,11 +109,11 @@ def current_of(actions: np.ndarray) -> np.ndarray:
 def step(seen: np.ndarray, actions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """One tick of B balls: what is seen next (B, 2), the rewards (B,), and which fell (B,).
 
-    The reward is ``1 - ((x - x₀) / x₀)²`` while the ball is held, and -10 once when it falls.
+    The reward is ``1 - 3 ((x - x₀) / x₀)²`` while the ball is held, and -10 once when it falls.
     """
     states = advance(unscaled(seen), current_of(actions))
     following, over = scaled(states), fallen(states)
-    return following, np.where(over, -10.0, 1 - following[:, 0] ** 2), over
+    return following, np.where(over, -10.0, 1 - 3 * following[:, 0] ** 2), over
 
 
 class Levitation(gymnasium.Env):
@@ -167,7 +167,7 @@ def pd_controller(frequency: float = 60.0, damping: float = 1.0) -> Controller:
     ValueError
         One of them is not positive.
 
-    Source: Wong (1986), section III.
+    Source: Wong (1986).
     """
     if not (frequency > 0 and damping > 0):
         raise ValueError(f"frequency is {frequency} and damping {damping}; expected positive numbers")

@@ -71,7 +71,7 @@ class Field:
     D, hidden : numbers of the state, hidden units
     rng : for the start
 
-    Source: Chen and others (2018), appendix D, whose field for spirals sees y³.
+    Source: the example ode_demo of torchdiffeq, by the authors of Chen and others (2018); its field sees y³.
     """
 
     def __init__(self, D: int, hidden: int, rng: np.random.Generator, *, cubed: bool = False, scale: float = 0.1):
@@ -230,7 +230,7 @@ def spiral(rng: np.random.Generator, count: int = 1, points: int = 40, end: floa
 
     The first track starts at (2, 0), the others at random points that far from the middle.
 
-    Source: Chen and others (2018), appendix D; the example of their program.
+    Source: the example ode_demo of torchdiffeq, by the authors of Chen and others (2018).
     """
     angle = np.concatenate([[0.0], rng.uniform(0, 2 * np.pi, count - 1)])
     times = np.linspace(0, end, points)

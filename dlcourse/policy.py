@@ -126,7 +126,7 @@ def softmax_policy_gradient(x: np.ndarray, w: np.ndarray, actions: np.ndarray, a
     ValueError
         A shape or an action does not fit.
 
-    Source: Williams (1992), section 4; Sutton and Barto (2018), exercise 13.3.
+    Source: Williams (1992); Sutton and Barto (2018), exercise 13.3.
     """
     x, w, advantages = as_float(x, "x"), as_float(w, "w"), as_float(advantages, "advantages")
     actions = np.asarray(actions)
@@ -156,7 +156,7 @@ class GaussianPolicy:
     ----------
     parameters : [w1, b1, w2, b2, log_std], changed in place by an optimiser
 
-    Source: Williams (1992), section 6.
+    Source: Williams (1992).
     """
 
     def __init__(self, D: int, hidden: int, rng: np.random.Generator, std: float = 0.5):
@@ -223,9 +223,9 @@ def reinforce(
     *,
     rng: np.random.Generator,
     episodes: int = 64,
-    length: int = 200,
-    gamma: float = 0.99,
-    lr: float = 0.02,
+    length: int = 100,
+    gamma: float = 0.95,
+    lr: float = 0.03,
     baseline: bool = True,
 ) -> Learnt:
     """REINFORCE: play, weight each action's ∇ log π by how much better than the baseline it went, take a step of Adam.
@@ -238,7 +238,7 @@ def reinforce(
     step, draw : the environment, for B episodes at once; ``draw(rng, B)`` gives the first states (B, D)
     policy : changed in place
 
-    Source: Williams (1992), section 3; Sutton and Barto (2018), section 13.4, "REINFORCE with baseline".
+    Source: Williams (1992); Sutton and Barto (2018), section 13.4, "REINFORCE with baseline".
     """
     D, hidden = policy.parameters[0].shape
     value = tanh_net(D, hidden, 1, rng, scale=0.01)

@@ -21,8 +21,8 @@ it leaves that circle. From there,
   ``√(ratio² - 1) < π + arccos(1 / ratio)``, up to a ratio of about 4.6033. No other way reaches more.
 
 Sources: Gardner, Mathematical games, Scientific American 213 (November and December 1965): the lady on the lake;
-Isaacs, Differential games, Wiley (1965); Başar and Olsder, Dynamic noncooperative game theory, SIAM (1999), section
-8.5, where the optimal play is derived; Bellman, Dynamic programming, Princeton University Press (1957); Watkins and
+Isaacs, Differential games, Wiley (1965); Başar and Olsder, Dynamic noncooperative game theory, SIAM (1999), chapter
+8, where the optimal play is derived; Bellman, Dynamic programming, Princeton University Press (1957); Watkins and
 Dayan, Q-learning, Machine Learning 8 (1992); Gordon, Stable function approximation in dynamic programming, ICML
 (1995).
 """
@@ -53,7 +53,7 @@ def tangent_margin(ratio: float) -> float:
     ValueError
         ``ratio`` is below 1.
 
-    Source: Başar and Olsder (1999), section 8.5.
+    Source: Başar and Olsder (1999), chapter 8.
     """
     ratio = _ratio(ratio)
     return math.pi + math.acos(1 / ratio) - math.sqrt(ratio**2 - 1)
@@ -105,7 +105,7 @@ def move(r: np.ndarray, gap: np.ndarray, heading: np.ndarray, ratio: float, step
     ----------
     r, gap, heading : arrays that broadcast; r from 0 to 1, gap from 0 to π
 
-    Source: Isaacs (1965), in the coordinates of the head of this module.
+    Source: Başar and Olsder (1999), chapter 8, in the coordinates of the head of this module.
     """
     r, gap, heading = np.broadcast_arrays(*(np.asarray(a, dtype=float) for a in (r, gap, heading)))
     along, across = np.cos(heading), np.sin(heading)
@@ -220,7 +220,7 @@ def dash(ratio: float, heading: str = "tangent") -> Policy:
     ValueError
         ``heading`` is neither ``tangent`` nor ``radial``.
 
-    Source: Gardner (1965); Başar and Olsder (1999), section 8.5.
+    Source: Gardner (1965); Başar and Olsder (1999), chapter 8.
     """
     if heading not in ("tangent", "radial"):
         raise ValueError(f"heading is {heading!r}; expected tangent or radial")

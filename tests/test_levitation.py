@@ -99,7 +99,7 @@ def test_the_environment_and_the_batch_agree():
         if fell:
             break
     assert fell or late
-    assert reward[0] == (-10 if over[0] else 1 - state[0, 0] ** 2)
+    assert reward[0] == (-10 if over[0] else 1 - 3 * state[0, 0] ** 2)
 
 
 def test_reinforce_learns_to_hold():
