@@ -508,7 +508,7 @@ def _sampler_cases(rng: np.random.Generator) -> Iterator[Case]:
         "three bumps of the plane, some times left out", (*plane, bars),
         ("noise", x, 1), ("sample", x, np.array([10, 6, 3, 0])), ("sample", x, np.array([9, 2])),
     )  # fmt: skip
-    far = 30 * rng.standard_normal((4, 2))
+    far = 4000 * rng.standard_normal((4, 2))
     yield steps("far from every bump", (*plane, bars), ("noise", far, 5), ("sample", far, np.array([10, 5, 0])))
     yield steps("bumps without width", (*plane[:2], np.zeros(3), bars), ("noise", x, 3))
 
@@ -634,7 +634,7 @@ guidance = Exercise(
 
 N_LINE, N_PIXEL, LOW, HIGH, Z, OFF = 4000, 10_000, 0.86, 1.15, 6.0, 0.035
 TUTORIAL = np.concatenate([[1.0], np.cumprod(1 - np.linspace(1e-4, 0.02, 50))])
-SHARES = {"tutorial": 0.400, "cosine": 0.295}  # of DDPM's samples above 0, with the exact predictor
+SHARES = {"tutorial": 0.400, "cosine": 0.295, "unequal": 0.3375}  # of DDPM's samples above 0, with the exact predictor
 
 
 def ancestral(x, weights, means, variances, bars, seed):
@@ -721,17 +721,15 @@ def _draw_cases(rng: np.random.Generator) -> Iterator[Case]:
         bump = np.ones(1), np.array([mean]), np.array([variance])
         twice = [(x, *bump, bars, int(seed)) for seed in rng.choice(2**31, 2, replace=False)]
         yield calls(f"one bump, {T} steps", twice, secret={"line": line(mean, variance, bars)})
-    pixel = np.array([0.7, 0.3]), np.array([-0.75, 0.75]), np.array([0.01, 0.01])
-    for name, bars in (("tutorial", TUTORIAL), ("cosine", cosine(50))):
+    places = np.array([-0.75, 0.75])
+    pixel = np.array([0.7, 0.3]), places, np.array([0.01, 0.01])
+    unequal = np.array([0.6, 0.4]), places, np.array([0.01, 0.5])
+    for name, mixture, bars in (
+        ("tutorial", pixel, TUTORIAL), ("cosine", pixel, cosine(50)), ("unequal", unequal, cosine(50)),
+    ):  # fmt: skip
         x = rng.standard_normal(N_PIXEL)
-        yield case(
-            f"the pixel, {name} schedule",
-            x,
-            *pixel,
-            bars,
-            int(rng.integers(2**31)),
-            secret={"share": SHARES[name]},
-        )
+        title = "two bumps of unequal width" if name == "unequal" else f"the pixel, {name} schedule"
+        yield case(title, x, *mixture, bars, int(rng.integers(2**31)), secret={"share": SHARES[name]})
 
 
 draw = Exercise(
@@ -748,9 +746,9 @@ draw = Exercise(
             1e-7,
             "With one bump x_0 given x_T is exactly Gaussian: what is left of it, standardised, has a mean square that "
             "leaves 0.86 to 1.15 with probability below 3e-9 (Chernoff, 4,000 samples), and a mean and a slope beyond "
-            "six standard errors with 2e-9 each; four gradings of that. The pixel's share of 10,000 samples leaves "
-            "± 0.035 of what was measured with 2 million samples with probability below 1e-8, twice. Assumed: the "
-            "student's generator draws independent normal numbers.",
+            "six standard errors with 2e-9 each; four gradings of that. The share above 0 of 10,000 samples leaves "
+            "± 0.035 of what was measured with a million samples or more with probability below 1e-8, thrice. Assumed: "
+            "the student's generator draws independent normal numbers.",
         ),
     ),
     mistakes=(
