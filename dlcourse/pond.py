@@ -60,12 +60,18 @@ def tangent_margin(ratio: float) -> float:
 
 
 def radial_margin(ratio: float) -> float:
-    """The same after the dash straight outwards: ``π - (ratio - 1)``."""
+    """The same after the dash straight outwards: ``π - (ratio - 1)``.
+
+    Source: Gardner (1965).
+    """
     return math.pi + 1 - _ratio(ratio)
 
 
 def critical_ratio(margin: Callable[[float], float] = tangent_margin) -> float:
-    """The ratio at which a dash leaves no margin: 4.6033... along the tangent, π + 1 straight outwards."""
+    """The ratio at which a dash leaves no margin: 4.6033... along the tangent, π + 1 straight outwards.
+
+    Source: Gardner (1965); Başar and Olsder (1999), chapter 8.
+    """
     return float(optimize.brentq(margin, 1.0, 10.0, xtol=1e-12))
 
 
