@@ -5,19 +5,22 @@
     loss = multi_task_loss(net(images), targets)      # a sum over the heads, each with its own cross-entropy
 
 A multi-label problem has one yes or no a class, hence a sigmoid a class and the binary cross-entropy of
-:func:`dlcourse.losses.binary_cross_entropy_forward`. A multi-task network has one trunk and a head a task.
+:func:`dlcourse.losses.binary_cross_entropy_forward`. A multi-task network has one trunk and a head a task. Many small
+tasks, one after the other, teach how to learn: :func:`on_episodes`.
 
 Source: Caruana, Multitask learning, Machine Learning 28 (1997).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from dlcourse.fewshot import episode
 
 
 def mosaic(
@@ -113,3 +116,37 @@ def multi_task_loss(
         if known.any():
             total = total + (weights or {}).get(name, 1.0) * F.cross_entropy(out[known], targets[name][known])
     return total
+
+
+def on_episodes(
+    net: nn.Module, x: torch.Tensor, y: np.ndarray, *, seed: int, episodes: int = 200, ways: int = 5, queries: int = 10,
+    view: Callable[[torch.Tensor, torch.Generator], torch.Tensor] | None = None, lr: float = 3e-3,
+) -> list[float]:  # fmt: skip
+    """Learn to learn: train features in place on small tasks of one example a class; the loss of each task.
+
+    Each task is an episode of other classes. The queries' loss is ``cross-entropy(-|z - prototype|²)``, so that what is
+    trained is how well a class can be told from a single example, not what any class looks like.
+
+    Source: Snell et al., Prototypical networks for few-shot learning, NeurIPS (2017), arXiv:1703.05175, algorithm 1.
+
+    Parameters
+    ----------
+    x : (N, ...) images
+    y : (N,) classes, at least ``ways`` of them
+    view : a random change of each image, as :class:`dlcourse.simclr.Views`
+    """
+    rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+    optimiser, losses = torch.optim.Adam(net.parameters(), lr), []
+    net.train()
+    for _ in range(episodes):
+        task = episode(y, ways, 1, queries, rng)
+        images = x[np.concatenate([task.support, task.query])]
+        z = net(images if view is None else view(images, generator))
+        distances = (z[ways:, None] - z[None, :ways]).square().sum(2)
+        loss = F.cross_entropy(-distances, torch.as_tensor(task.query_y))
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        losses.append(loss.item())
+    net.eval()
+    return losses

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dlcourse import losses, tasks
+from dlcourse import fewshot, losses, tasks
 
 GEN = np.random.default_rng
 
@@ -62,6 +62,31 @@ def test_the_multi_label_loss_of_chapter_04_is_torch_s():
     logits, targets = GEN(0).normal(size=(6, 10)), GEN(1).integers(0, 2, (6, 10)).astype(float)
     wanted = F.binary_cross_entropy_with_logits(torch.tensor(logits), torch.tensor(targets), reduction="sum").item() / 6
     assert losses.binary_cross_entropy_forward(logits, targets)[0] == pytest.approx(wanted)
+
+
+def test_episodes_teach_what_a_class_never_seen_needs(one_thread):
+    """Two of six features are noise for every class: episodes of four classes teach to ignore them for the others."""
+    rng = GEN(0)
+    y = np.repeat(np.arange(8), 60)
+    x = np.concatenate([rng.normal(size=(8, 4))[y], np.zeros((480, 2))], axis=1) * 2 + rng.normal(size=(480, 6))
+    x[:, 4:] *= 6
+    x = torch.tensor(x, dtype=torch.float32)
+
+    def right(z):
+        drawn, found = GEN(1), []
+        for _ in range(100):
+            task = fewshot.episode(y[y >= 4], 4, 1, 5, drawn)
+            means = fewshot.prototypes(z[task.support], task.support_y, 4)
+            found.append(np.mean(fewshot.nearest(z[task.query], means) == task.query_y))
+        return np.mean(found)
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = nn.Linear(6, 4)
+    losses = tasks.on_episodes(net, x[y < 4], y[y < 4], seed=0, ways=4, episodes=150, lr=0.01)
+    assert np.mean(losses[-20:]) < np.mean(losses[:20])
+    with torch.no_grad():
+        assert right(net(x[y >= 4]).numpy()) > right(x[y >= 4].numpy()) + 0.1
 
 
 @pytest.mark.parametrize(
