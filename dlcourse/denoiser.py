@@ -359,7 +359,7 @@ def fit_denoiser(
 
     Source: Ho et al. (2020), algorithm 1.
     """
-    objective = Objective(net, x, bars, y, target=target, drop=drop)
+    objective, warm = Objective(net, x, bars, y, target=target, drop=drop), max(1, min(100, steps // 10))
     optimiser = torch.optim.Adam(net.parameters(), lr=lr)
     mean = AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(decay))
     optimiser.register_step_post_hook(lambda *_: mean.update_parameters(net))
@@ -371,7 +371,7 @@ def fit_denoiser(
 
     train.fit(
         objective, draw, optimiser, loss=lambda errors, _: errors.mean(), epochs=1, seed=seed, progress=progress,
-        schedule=lambda step: float(optim.warm_up_cosine(step, lr, min(100, steps // 10), steps)), clip_norm=1.0,
+        schedule=lambda step: float(optim.warm_up_cosine(step, lr, warm, steps)), clip_norm=1.0,
     )  # fmt: skip
     return mean.module.eval()
 
