@@ -179,7 +179,7 @@ def digit_game(seed: int, steps: int, dropout: float, **settings) -> np.ndarray:
     return gan.sample(generator, 359, np.arange(359) % 10, seed=seed)
 
 
-def digits(seeds: int = 3, steps: int = 15_000 if FULL else 1500) -> list[str]:
+def digits(seeds: int = 3, steps: int = 8000 if FULL else 800) -> list[str]:
     real = data.load("digits")
     lines = ["| digits | read as asked, % | FID | KID | coverage |", "|---|---|---|---|---|"]
     read, *others = judged(real.x_train[:359, None], real.y_train[:359])
@@ -202,7 +202,7 @@ def digits(seeds: int = 3, steps: int = 15_000 if FULL else 1500) -> list[str]:
 # --------------------------------------------------------------------------------------------------------- 5. pictures
 
 
-def paired_errors(seed: int, adversary: bool, steps: int = 600) -> tuple[float, float]:
+def paired_errors(seed: int, adversary: bool, steps: int = 300) -> tuple[float, float]:
     """L1 and FID on held-out digits."""
     digits = data.load("digits")
     x, held = digits.x_train[:, None], digits.x_test[:, None]
@@ -217,7 +217,7 @@ def other(x: np.ndarray) -> np.ndarray:
     return 1 - gan.bold(x)
 
 
-def cycle_errors(seed: int, cycle: float, steps: int = 600) -> tuple[float, float, float]:
+def cycle_errors(seed: int, cycle: float, steps: int = 300) -> tuple[float, float, float]:
     """L1 of A to B, of B to A, and of there and back, on held-out digits."""
     digits = data.load("digits")
     x, held = digits.x_train[:, None], digits.x_test[:, None]
@@ -231,7 +231,7 @@ def cycle_errors(seed: int, cycle: float, steps: int = 600) -> tuple[float, floa
     return tuple(float(np.abs(a - b).mean()) for a, b in ((there, other(held)), (back, held), (again, held)))
 
 
-def pictures(seeds: int = 3, steps: int = 600, weights=(0.0, 1.0, 10.0)) -> list[str]:
+def pictures(seeds: int = 3, steps: int = 300, weights=(0.0, 1.0, 10.0)) -> list[str]:
     digits = data.load("digits")
     x, held = digits.x_train[:, None], digits.x_test[:, None]
     edges, features = gan.outline(held), reader().features(held)
