@@ -235,7 +235,7 @@ def _em_cases(rng: np.random.Generator) -> Iterator[Case]:
     for name, N, D, K in (("one dimension, two components", 30, 1, 2), ("three components in a plane", 60, 2, 3)):
         x = rng.normal(size=(N, D)) + 3 * rng.integers(0, K, (N, 1))
         a = 0.4 * rng.normal(size=(K, D, D))
-        yield case(name, x, rng.dirichlet(np.full(K, 5.0)), rng.normal(1, 2, (K, D)), a @ a.mT + np.eye(D))
+        yield case(name, x, rng.dirichlet(np.full(K, 5.0)), rng.normal(1, 2, (K, D)), a @ a.swapaxes(1, 2) + np.eye(D))
     x = rng.normal(size=(25, 3)) @ rng.normal(size=(3, 3))
     yield case("one component: mean and covariance", x, np.ones(1), rng.normal(size=(1, 3)), np.eye(3)[None])
     x = np.concatenate([rng.normal(size=(15, 2)), rng.normal(size=(20, 2)) + 60])
