@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from dlcourse import autoencoder, data
-from dlcourse.exercises.compare import AtLeast, Close, FalseFail, holds_nan
+from dlcourse.exercises.compare import AtLeast, Close, FalseFail
 from dlcourse.exercises.offered import AUTODIFF, AUTOGRAD
 from dlcourse.exercises.spec import Case, Exercise, Mistake, case, steps, text_exercise
 
@@ -53,6 +53,7 @@ bits = Exercise(
     mistakes=(
         Mistake("one_code", 9, "that is one code; there is one at every place of the grid."),
         Mistake("codes_for_bits", 64 * 512, "one of 512 codes takes log₂ 512 bits, not 512."),
+        Mistake("eight_bits", 64 * 8, "8 bits tell 256 codes apart, and there are 512."),
         Mistake("one_halving", 16 * 16 * 9, "each of the two convolutions halves height and width."),
         Mistake("the_vectors", 64 * 16, "the vectors are in the codebook, which both sides have; send their numbers."),
         Mistake("bytes", 72, "that is bytes; the question is for bits."),
@@ -95,6 +96,11 @@ def _linear_with(**options) -> Callable:
     return lambda x, we, wd: _linear(x, we, wd, **options)
 
 
+def _not_divided(x, we, wd):
+    loss, dwe, dwd = _linear(x, we, wd)
+    return loss, len(x) * dwe, len(x) * dwd
+
+
 def _linear_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield case("by hand", np.array([[2.0]]), np.array([[1.0]]), np.array([[0.5]]))
     for N, D, k in ((5, 3, 1), (4, 6, 2), (1, 5, 3)):
@@ -117,6 +123,7 @@ linear_gradient = Exercise(
     mistakes=(
         Mistake("mean_of_all", _linear_with(per=lambda x: x.size), "divide by N, the rows, not by all N·D numbers."),
         Mistake("sum_of_all", _linear_with(per=lambda x: 1), "the loss is the mean over the rows: divide by N."),
+        Mistake("not_divided", _not_divided, "the loss is right; its gradients have the factor 1/N too."),
         Mistake("no_two", _linear_with(factor=1.0), "the loss is right; the square's derivative has a factor 2."),
         Mistake("sign", _linear_with(sign=-1.0), "the gradients point the wrong way: the error is x̂ − x."),
         Mistake(
@@ -205,6 +212,23 @@ class ForSigma(_Drawn):
         return eps
 
 
+class Swapped(_Drawn):
+    def backward(self, dz):
+        return super().backward(dz)[::-1]
+
+
+class Spent(_Drawn):
+    """The way back changes in place what the way forth has kept."""
+
+    def forward(self, mu, logvar, eps):
+        self.spread_ = np.exp(logvar / 2) * eps
+        return mu + self.spread_
+
+    def backward(self, dz):
+        self.spread_ *= dz / 2
+        return dz, self.spread_
+
+
 class MeanAlone(_Drawn):
     def spread(self, logvar):
         return 0 * logvar
@@ -220,6 +244,9 @@ def _sample_cases(rng: np.random.Generator) -> Iterator[Case]:
     first, again = rng.normal(size=(2, 4, 2, 3))
     yield steps(
         "two batches, one after the other", (), ("forward", *first[:3]), ("forward", *again[:3]), ("backward", again[3])
+    )
+    yield steps(
+        "one way forth, two ways back", (), ("forward", *first[:3]), ("backward", first[3]), ("backward", again[3])
     )
 
 
@@ -239,6 +266,8 @@ sample = Exercise(
         Mistake("no_eps", NoEps, "z is right. logvar acts through σ ε: its gradient has the factor ε."),
         Mistake("sigma_constant", SigmaConstant, "z is right. logvar gets a gradient too, since z depends on σ."),
         Mistake("for_sigma", ForSigma, "that is the gradient for σ; go on to logvar with dσ/dlogvar = σ / 2."),
+        Mistake("swapped", Swapped, "z is right. Of the gradients, dmu comes first, then dlogvar."),
+        Mistake("spent", Spent, "the second way back is wrong: backward must not change what forward has kept."),
         Mistake("mean_alone", MeanAlone, "z is the mean here; add σ ε."),
     ),
     withhold=(*_HOME, *_NETWORKS, *AUTOGRAD, *AUTODIFF),
@@ -287,6 +316,21 @@ def _clipped(x, logits, mu, logvar):
     return _overflowing(x, np.clip(logits, -30, 30), mu, logvar)
 
 
+def _certain(case: Case) -> bool:
+    return bool(np.abs(case.calls[0].args[1]).max() > 100)
+
+
+def _not_finite(case: Case, values: list) -> bool:
+    return not np.isfinite(values[0]).all()
+
+
+def _finite_but_small(case: Case, values: list) -> bool:
+    """Whether a pixel that is certain and wrong, which costs 1000 nats, costs about as much as a cut logarithm."""
+    x, logits = case.calls[0].args[:2]
+    wrong = ((logits > 0) != (x > 0.5)).sum()
+    return _certain(case) and bool(10 < values[0] * len(x) / wrong < 110)
+
+
 def _loss_cases(rng: np.random.Generator) -> Iterator[Case]:
     one = np.ones((1, 1))
     yield case("by hand", one, 0 * one, one, 0 * one)
@@ -314,6 +358,12 @@ loss = Exercise(
         Mistake(
             "kl_subtracted", _loss_with(weight=-1.0), "in the loss, which is minus the ELBO, the KL term is added."
         ),
+        Mistake("elbo", lambda *a: -_loss(*a), "this is the ELBO itself; the loss is minus that."),
+        Mistake(
+            "no_minus_one",
+            lambda x, logits, mu, logvar: _loss(x, logits, mu, logvar) + mu.shape[1] / 2,
+            "the KL term is 0 at μ = 0, σ = 1: each number of the code has a −1.",
+        ),
         Mistake("kl_no_half", _loss_with(half=1.0), "the KL term has the factor ½."),
         Mistake(
             "pixel_mean",
@@ -328,13 +378,24 @@ loss = Exercise(
         Mistake("logvar_for_var", _loss_with(var=lambda s: s), "σ² is exp(logvar): logvar is its logarithm."),
         Mistake("sigma_for_var", _loss_with(var=lambda s: np.exp(s / 2)), "σ² is exp(logvar), without a half."),
         Mistake(
-            "overflow",
-            _overflowing,
-            "the log of a probability that became 0: with logits s, max(s, 0) − x s + log(1 + exp(−abs(s))).",
-            when=holds_nan,
+            "logit_for_p",
+            lambda x, logits, mu, logvar: np.full((), np.nan),
+            "this is the logarithm of a negative number, perhaps of a logit: p = sigmoid(logits) comes first.",
+            when=lambda case, values: not _certain(case) and _not_finite(case, values),
         ),
         Mistake(
-            "clipped", _clipped, "clipped logits change the loss where the network is certain; use the stable form."
+            "overflow",
+            _overflowing,
+            "the log of a probability that became 0, or the exponential of 1000: with logits s, "
+            "max(s, 0) − x s + log(1 + exp(−abs(s))).",
+            when=lambda case, values: _certain(case) and _not_finite(case, values),
+        ),
+        Mistake(
+            "clipped",
+            _clipped,
+            "the loss is too small where the network is certain and wrong: clipped logits, or a small number inside "
+            "the logarithm, hide it. Use the stable form.",
+            when=_finite_but_small,
         ),
     ),
     withhold=(*_HOME, *_NETWORKS),
@@ -378,6 +439,8 @@ def _bound_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield case("log-densities as of images", -900 + 5 * rng.normal(size=(20, 4)), -60 + 3 * rng.normal(size=(20, 4)))
     one = np.array([[0.0, -2000.0], [-1500.0, -800.0], [-3.0, -2100.0]])
     yield case("one sample outweighs the rest", one + rng.normal(size=one.shape), np.zeros((3, 2)))
+    q = np.array([[900.0], [-500.0], [-700.0]])  # so that the largest p, q and p / q are at different samples
+    yield case("p and q lie far apart", one[:, 1:] + q + rng.normal(size=q.shape), q)
     yield case("weights above all floats", 5 * rng.normal(size=(6, 2)), -900 + 3 * rng.normal(size=(6, 2)))
 
 
@@ -403,6 +466,12 @@ importance = Exercise(
             "each_alone",
             lambda p, q: _log_sum(p) - _log_sum(q),
             "this is the quotient of two means; the mean is over the quotients p / q.",
+        ),
+        Mistake("turned_round", lambda p, q: _log_sum(q - p) - np.log(len(p)), "a weight is p / q, not q / p."),
+        Mistake(
+            "not_added_back",
+            lambda p, q: _log_sum(p - q) - np.log(len(p)) - (p - q).max(axis=0),
+            "the largest log-weight was taken out; add it again, outside the logarithm.",
         ),
         Mistake("largest", lambda p, q: (p - q).max(axis=0), "this is the largest weight; take the mean of all."),
         Mistake("over_images", lambda p, q: _log_sum(p - q, 1) - np.log(p.shape[1]),
@@ -431,12 +500,15 @@ def quantised(z, codes, commitment, dq):
 
 
 def _vq(z, codes, commitment, dq, *, straight=True, to_codes=False, swap=False, per=None, last=False, farthest=False,
-        by_product=False, only_codes=False, sign=1.0):  # fmt: skip
+        by_product=False, only_codes=False, sign=1.0, stopped=True):  # fmt: skip
     distance = -z @ codes.T if by_product else ((z[:, None] - codes) ** 2).sum(axis=2)
     k = (-distance if farthest else distance).argmin(axis=1)
     q = codes[k]
     per = z.size if per is None else per(z)
+    loss = (1 + commitment) * np.sum((z - q) ** 2) / per
     pull = 2 * (z - q) / per
+    if not stopped:
+        pull, commitment = (1 + commitment) * pull, 1.0
     dcodes = np.zeros_like(codes)
     parts = -pull * sign * (commitment if swap else 1.0) + (dq if to_codes else 0)
     if last:
@@ -444,11 +516,21 @@ def _vq(z, codes, commitment, dq, *, straight=True, to_codes=False, swap=False, 
     else:
         np.add.at(dcodes, k, parts)
     dz = (dq if straight else 0 * dq) + sign * (1.0 if swap else commitment) * pull * (not only_codes)
-    return q, (1 + commitment) * np.sum((z - q) ** 2) / per, dz, dcodes
+    return q, loss, dz, dcodes
 
 
 def _vq_with(**options) -> Callable:
     return lambda z, codes, commitment, dq: _vq(z, codes, commitment, dq, **options)
+
+
+def _vq_slope(factor: Callable) -> Callable:
+    """The loss's gradients multiplied by a factor, the loss and the decoder's gradient as they are."""
+
+    def answer(z, codes, commitment, dq):
+        q, loss, dz, dcodes = _vq(z, codes, commitment, dq)
+        return q, loss, dq + factor(z) * (dz - dq), factor(z) * dcodes
+
+    return answer
 
 
 def _no_commitment_loss(z, codes, commitment, dq):
@@ -494,6 +576,15 @@ vq = Exercise(
             "the commitment belongs to the term that moves z; the codes' term has the factor 1.",
         ),
         Mistake(
+            "no_stop_gradient",
+            _vq_with(stopped=False),
+            "sg stops one side of each term: the codes learn from the first alone, z from the second alone.",
+        ),
+        Mistake("no_two", _vq_slope(lambda z: 0.5), "q and loss are right; the square's derivative has a factor 2."),
+        Mistake(
+            "not_divided", _vq_slope(lambda z: z.size), "q and loss are right; a mean's gradient is divided by M·D."
+        ),
+        Mistake(
             "no_commitment_gradient", _vq_with(only_codes=True), "the loss also pulls z towards its code: add it to dz."
         ),
         Mistake("no_commitment_loss", _no_commitment_loss, "the loss has two terms: (1 + commitment) times the mean."),
@@ -512,7 +603,7 @@ vq = Exercise(
         ),
         Mistake("turned_round", _vq_with(sign=-1.0), "q and loss are right; their gradients point the wrong way."),
     ),
-    withhold=(*_HOME, *_NETWORKS, *AUTOGRAD, *AUTODIFF, "torch.cdist", "sklearn.metrics.pairwise_distances_argmin"),
+    withhold=(*_HOME, *_NETWORKS, *AUTOGRAD, *AUTODIFF),
     hints=(
         "First the index k[m] of each row's nearest code: an (M, K) array of squared distances, then argmin.",
         "q = codes[k]; loss = (1 + commitment) · mean((z − q)²). sg means: treat as a constant when you differentiate.",
@@ -619,6 +710,12 @@ denoise = Exercise(
             when=lambda case, values: np.shape(values[0]) == np.shape(case.calls[0].args[0]),
         ),
         Mistake(
+            "classes",
+            lambda x, noisy, sigma, seed: noisy.argmax(axis=1),
+            "there is one number for each digit: MLP.predict gives classes. The outputs are net.forward(noisy)[0].",
+            when=lambda case, values: np.shape(values[0]) == (NEW,),
+        ),
+        Mistake(
             "untouched",
             lambda x, noisy, sigma, seed: noisy,
             "these are the noisy images as they came.",
@@ -642,7 +739,8 @@ denoise = Exercise(
     hints=(
         "One hidden layer of about 128 ReLUs, 64 outputs, mean squared error to the clean images.",
         "In each step, clean digits plus sigma times new normal noise go in; the clean digits are the target.",
-        'mlp.MLP((64, 100, 64), loss="sse", scale=0.05), optim.Adam at 0.01, train.fit on pairs (noisy, clean).',
+        'mlp.MLP((64, 100, 64), loss="sse", scale=0.05), optim.Adam at 0.01; train.fit takes a function batches(rng) '
+        "that yields pairs (noisy, clean), new ones in each of 250 epochs. Outputs: net.forward(noisy)[0].",
     ),
     difficulty=3,
     importance=4,

@@ -74,9 +74,9 @@ class SampleDrawsAnew(SampleFloat32):
         return super().forward(mu, logvar, np.random.default_rng(0).normal(size=eps.shape))
 
 
-class SampleSwapped(SampleFloat32):
+class SampleMeanGradient(SampleFloat32):
     def backward(self, dz):
-        return super().backward(dz)[::-1]
+        return super().backward(dz / max(2, len(dz)))
 
 
 # --- autoencoder.loss -------------------------------------------------------------------------------------------------
@@ -99,8 +99,8 @@ def loss_torch(x, logits, mu, logvar):
     return (F.binary_cross_entropy_with_logits(logits, x, reduction="sum") + kl) / len(x)
 
 
-def loss_turned(x, logits, mu, logvar):
-    return -loss_by_pixels(x, logits, mu, logvar)
+def loss_in_bits(x, logits, mu, logvar):
+    return loss_by_pixels(x, logits, mu, logvar) / math.log(2)
 
 
 def loss_black_for_white(x, logits, mu, logvar):
@@ -126,9 +126,11 @@ def bound_torch(log_joint, log_q):
     return torch.logsumexp(torch.as_tensor(log_joint) - torch.as_tensor(log_q), 0) - math.log(len(log_q))
 
 
-def bound_without_the_largest(log_joint, log_q):
-    a = log_joint - log_q
-    return np.log(np.exp(a - a.max(axis=0)).mean(axis=0))
+def bound_with_two_maxima(log_joint, log_q):
+    """Stable for p alone and for q alone, not for p / q."""
+    with np.errstate(all="ignore"):
+        p, q = np.exp(log_joint - log_joint.max(axis=0)), np.exp(log_q - log_q.max(axis=0))
+        return log_joint.max(axis=0) - log_q.max(axis=0) + np.log((p / q).mean(axis=0))
 
 
 # --- autoencoder.vq ---------------------------------------------------------------------------------------------------
@@ -140,6 +142,13 @@ def vq_torch(z, codes, commitment, dq):
     q = one_hot @ codes
     pull = 2 * (z - q) / z.numel()
     return q, (1 + commitment) * F.mse_loss(q, z), dq + commitment * pull, -one_hot.T @ pull
+
+
+def vq_cdist(z, codes, commitment, dq):
+    """With the distances that the lecture's codebook uses."""
+    q = codes[torch.cdist(torch.as_tensor(z), torch.as_tensor(codes)).argmin(1).numpy()]
+    dcodes = np.stack([(2 * (q - z) / z.size)[(q == code).all(axis=1)].sum(axis=0) for code in codes])
+    return q, (1 + commitment) * ((z - q) ** 2).mean(), dq + commitment * 2 * (z - q) / z.size, dcodes
 
 
 def vq_by_vectors(z, codes, commitment, dq):
@@ -217,15 +226,15 @@ ALTERNATIVES = {
     "autoencoder.sample": [SampleTorch, SampleFloat32],
     "autoencoder.loss": [loss_by_pixels, loss_torch],
     "autoencoder.bound": [bound_scipy, bound_by_images, bound_torch],
-    "autoencoder.vq": [vq_torch, vq_by_vectors],
+    "autoencoder.vq": [vq_torch, vq_cdist, vq_by_vectors],
     "autoencoder.denoise": [denoise_with_its_own_adam, denoise_by_ridge, denoise_by_its_neighbours],
 }
 WRONG = {
     "autoencoder.bits": [577, 64],
     "autoencoder.linear": [linear_gradients_swapped, linear_with_dx],
-    "autoencoder.sample": [SampleDrawsAnew, SampleSwapped],
-    "autoencoder.loss": [loss_turned, loss_black_for_white],
-    "autoencoder.bound": [bound_without_the_largest],
+    "autoencoder.sample": [SampleDrawsAnew, SampleMeanGradient],
+    "autoencoder.loss": [loss_in_bits, loss_black_for_white],
+    "autoencoder.bound": [bound_with_two_maxima],
     "autoencoder.vq": [vq_indices, vq_everything_to_z],
     "autoencoder.denoise": [denoise_by_pca, denoise_transposed],
 }
