@@ -6,10 +6,12 @@ import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
+from scipy import special
 
 from dlcourse import adversarial, density, metrics
 from dlcourse.exercises.compare import Close, FalseFail, Holds
 from dlcourse.exercises.offered import AUTODIFF, AUTOGRAD, LOGISTIC_LOSS
+from dlcourse.exercises.plain import numbers
 from dlcourse.exercises.spec import Case, Exercise, Mistake, calls, case, steps, text_exercise
 
 # --- Inverse transform sampling from a histogram -------------------------------------------------------------------
@@ -19,6 +21,7 @@ _CASES = 4
 _RATE = 5e-8  # for all cases, two draws of each, and in each the whole and its first half
 # Massart's constant in the inequality of Dvoretzky, Kiefer and Wolfowitz: P(sup |F_n - F| > e) <= 2 exp(-2 n e²).
 _SLACK = math.log(2 * 4 * _CASES / _RATE) / 2
+_EVEN = 1e-10  # what is counted in cells may be nearer to its expectation than this only
 
 
 def sample_histogram(edges, counts, n, seed):
@@ -63,6 +66,21 @@ def distance(x: np.ndarray, edges: np.ndarray, counts: np.ndarray) -> float:
     return float(max((steps[1:] - cdf).max(), (cdf - steps[:-1]).max()))
 
 
+def _too_even(x: np.ndarray, edges: np.ndarray, counts: np.ndarray) -> bool:
+    """Whether the cells are filled more evenly than chance has it: cells of 1/20 each, and the bins if they are many.
+
+    Draws that are not independent (a shuffled grid, a fixed number for each bin) pass every test of their distribution.
+    """
+    cdf = np.append(0, np.cumsum(counts)) / np.sum(counts)
+    u = np.clip(np.interp(x, edges, cdf), 0, 1)
+    for cells in (np.linspace(0, 1, 21), np.unique(cdf)):
+        expected = len(x) * np.diff(cells)
+        chi2 = np.sum((np.histogram(u, cells)[0] - expected) ** 2 / expected)
+        if len(expected) > 10 and special.chdtr(len(expected) - 1, chi2) < _EVEN:
+            return True
+    return False
+
+
 def _sampling_rule(case: Case, values: list) -> str | None:
     first, again, other = (np.asarray(v, dtype=float) for v in values)
     edges, counts, n, _ = case.calls[0].args
@@ -83,6 +101,11 @@ def _sampling_rule(case: Case, values: list) -> str | None:
                     f"the distribution of {name} is off by {found:.3f} at the worst place; "
                     f"chance alone explains {allowed:.3f}"
                 )
+        different = len(np.unique(x))
+        if different < 0.8 * n:  # float32 repeats 2 in 100 at most
+            return f"only {different:,} of {n:,} numbers differ; within a bin all places are equally likely"
+        if _too_even(x, edges, counts):
+            return "the numbers lie more evenly than independent ones do; draw each of them by chance alone"
     return None
 
 
@@ -107,7 +130,8 @@ def _same_draws(case: Case, values: list) -> bool:
 
 
 def _sorted_draws(case: Case, values: list) -> bool:
-    return bool(np.all(np.diff(np.asarray(values[0], dtype=float)) >= 0))
+    x = np.asarray(values[0], dtype=float)
+    return x.ndim == 1 and bool(np.all(np.diff(x) >= 0))
 
 
 def _sampling_cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -138,8 +162,9 @@ inverse = Exercise(
             1e-7,
             "Derived: by the inequality of Dvoretzky, Kiefer and Wolfowitz, with Massart's constant, the empirical "
             "distribution function of n right draws is off by more than e with probability 2 exp(-2 n e²) at most. The "
-            "bounds make the sum over 4 cases, 2 seeds, the whole and its half 5e-8. Assumed: the draws are "
-            "as good as independent.",
+            "bounds make the sum over 4 cases, 2 seeds, the whole and its half 5e-8. Numbers that lie too evenly add "
+            "2e-9: 4 cases, 2 seeds, 2 ways to count, 1e-10 each, taken from the limit law of chi-square. Assumed: the "
+            "draws are as good as independent.",
         ),
     ),
     mistakes=(
@@ -197,12 +222,17 @@ def em_step(x, weights, means, covariances):
     return new.weights, new.means, new.covariances, log_density.mean()
 
 
-def _step(x, weights, means, covariances, *, equal=False, hard=False, old=False, turned=False, spread="full"):
+def _step(
+    x, weights, means, covariances, *, equal=False, hard=False, old=False, turned=False, volume=True, spread="full"
+):
     """EM with a mistake in it."""
     x, weights, means, covariances = (np.asarray(a, float) for a in (x, weights, means, covariances))
     K = len(weights)
     prior = np.full(K, 1 / K) if equal else weights
-    r, log_density = density.responsibilities(x, density.Mixture(prior, means, covariances))
+    if not volume:
+        prior = prior * np.sqrt(np.linalg.det(covariances))
+    r, log_density = density.responsibilities(x, density.Mixture(prior / prior.sum(), means, covariances))
+    log_density = log_density + np.log(prior.sum())
     if hard:
         r = np.eye(K)[r.argmax(axis=1)] + 1e-12
     if turned:
@@ -221,6 +251,23 @@ def _step(x, weights, means, covariances, *, equal=False, hard=False, old=False,
 def _total(x, weights, means, covariances):
     *new, log_density = em_step(x, weights, means, covariances)
     return *new, log_density * len(x)
+
+
+def _of_the_new(x, weights, means, covariances):
+    *new, _ = em_step(x, weights, means, covariances)
+    return *new, em_step(x, *new)[3]
+
+
+def _no_two_pi(x, weights, means, covariances):
+    *new, log_density = em_step(x, weights, means, covariances)
+    return *new, log_density + np.shape(x)[1] / 2 * math.log(2 * math.pi)
+
+
+def _underflow(x, weights, means, covariances):
+    """Densities in place of their logarithms: 0 / 0 where all are 0."""
+    new = em_step(x, weights, means, covariances)
+    _, log_density = density.responsibilities(x, density.Mixture(weights, means, covariances))
+    return new if np.exp(log_density).min() > 0 else tuple(np.full(np.shape(a), np.nan) for a in new)
 
 
 def _with(**settings) -> Callable:
@@ -280,6 +327,24 @@ em = Exercise(
             "divide the covariances by N[k], not by N[k] - 1: EM maximises the likelihood.",
         ),
         Mistake("sum_not_mean", _total, "the log-likelihood is the sum over the points; the mean is asked for."),
+        Mistake(
+            "of_the_new",
+            _of_the_new,
+            "the log-likelihood is that of the new mixture; that of the one that came in is asked for.",
+        ),
+        Mistake("no_two_pi", _no_two_pi, "the density of a Gaussian has a factor (2π)^(-D/2), and it is missing."),
+        Mistake(
+            "no_determinant",
+            _with(volume=False),
+            "the density of a Gaussian has the factor det(Σ)^(-1/2): a wide component is thin everywhere.",
+        ),
+        Mistake(
+            "underflow",
+            _underflow,
+            "all densities of a point are 0 in floating point, and 0 / 0 is nan; subtract the row's largest logarithm "
+            "before exp, and add it again in the log-likelihood.",
+            when=lambda case, values: case.name.startswith("far") and any(np.isnan(v).any() for v in values[0]),
+        ),
     ),
     withhold=(
         *(f"dlcourse.density.{name}" for name in ("responsibilities", "maximise", "em", "mixture_log_density")),
@@ -316,6 +381,11 @@ best = Exercise(
         Mistake("half", 0.5, "that is where the game ends, when both coins are alike; here they are not."),
         Mistake("natures", 0.3, "this is how often nature shows heads; D is asked who showed them."),
         Mistake("tails", 7 / 12, "this is D(tails)."),
+        Mistake("joint", 0.15, "this is the share of nature's heads in all tosses; take their share in all heads."),
+        Mistake(
+            "all_heads", 0.4, "this is how often heads come up, from either coin; which share of them is nature's?"
+        ),
+        Mistake("rounded", 0.38, "do not round; an expression is fine."),
     ),
     hints=(
         "Draw 1,000 tosses of each. How many heads come from nature, how many from the generator?",
@@ -384,6 +454,41 @@ def _same_for_both(real, fake):
     return loss_d, loss_g, dreal, dfake, dfake
 
 
+def _gradients_of_sums(real, fake):
+    loss_d, loss_g, dreal, dfake, dg = losses(real, fake)
+    return loss_d, loss_g, dreal * len(real), dfake * len(fake), dg * len(fake)
+
+
+def _generator_sign(real, fake):
+    *others, dg = losses(real, fake)
+    return *others, -dg
+
+
+def _by_probability(real, fake):
+    with np.errstate(divide="ignore"):
+        d_real, d_fake = _sigmoid(real), _sigmoid(fake)
+        return (
+            *losses(real, fake)[:2], -1 / (d_real * len(real)), 1 / ((1 - d_fake) * len(fake)),
+            -1 / (d_fake * len(fake)),
+        )  # fmt: skip
+
+
+def _clipped(real, fake):
+    """Probabilities kept from 0 and 1."""
+    d_real, d_fake = (np.clip(_sigmoid(s), 1e-12, 1 - 1e-12) for s in (real, fake))
+    loss_d = -np.log(d_real).mean() - np.log(1 - d_fake).mean()
+    return loss_d, -np.log(d_fake).mean(), *losses(real, fake)[2:]
+
+
+def _overflow(real, fake):
+    def sigmoid(s):
+        return np.exp(s) / (1 + np.exp(s))
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        s, t = sigmoid(real), sigmoid(fake)
+    return *losses(real, fake)[:2], (s - 1) / len(real), t / len(fake), (t - 1) / len(fake)
+
+
 def _one_count(real, fake):
     loss_d, loss_g, dreal, dfake, dg = losses(real, fake)
     both = len(real) + len(fake)
@@ -434,6 +539,30 @@ loss = Exercise(
             _one_count,
             "each mean is over its own examples, so divide by len(real) or by len(fake).",
         ),
+        Mistake(
+            "gradients_of_sums",
+            _gradients_of_sums,
+            "the losses are means, so their gradients are divided by len(real) or len(fake) too.",
+        ),
+        Mistake("generator_sign", _generator_sign, "all is right but the sign of the generator's gradient."),
+        Mistake(
+            "by_probability",
+            _by_probability,
+            "these are gradients by D; by the logit, multiply them by D's own derivative, D (1 - D).",
+        ),
+        Mistake(
+            "clipped",
+            _clipped,
+            "D is kept away from 0 and 1, so that a logit of -10,000 costs no more than one of -28; compute "
+            "-log sigmoid(s) from the logit, as softplus(-s).",
+            when=lambda case, values: "10,000" in case.name and bool(numbers(values[0][0]) < 1000),
+        ),
+        Mistake(
+            "overflow",
+            _overflow,
+            "exp of a large number is infinite, and inf / inf is nan: take exp only of numbers that are not positive.",
+            when=lambda case, values: "10,000" in case.name and any(np.isnan(v).any() for v in values[0]),
+        ),
     ),
     withhold=(
         *LOGISTIC_LOSS,
@@ -466,14 +595,17 @@ def penalty(real, fake, u, w1, b1, w2):
 
 
 def _penalty(
-    real, fake, u, w1, b1, w2, *, at="between", by=lambda length: np.mean((length - 1) ** 2), slope=True, squared=False
-):
+    real, fake, u, w1, b1, w2, *,
+    at="between", by=lambda length: np.mean((length - 1) ** 2), slope=True, squared=False, axis=1, hidden=False,
+):  # fmt: skip
     real, fake, u = (np.asarray(a, float) for a in (real, fake, u))
     x = {"between": u[:, None] * real + (1 - u[:, None]) * fake, "real": real, "fake": fake,
          "turned": u[:, None] * fake + (1 - u[:, None]) * real}[at]  # fmt: skip
     h = np.tanh(x @ w1 + b1)
-    gradient = ((1 - h**2 if slope else np.ones_like(h)) * w2) @ np.asarray(w1).T
-    length = (gradient**2).sum(axis=1)
+    gradient = (1 - h**2 if slope else np.ones_like(h)) * w2
+    if not hidden:
+        gradient = gradient @ np.asarray(w1).T
+    length = (gradient**2).sum(axis=axis)
     return by(length if squared else np.sqrt(length))
 
 
@@ -520,6 +652,17 @@ gradient_penalty = Exercise(
             "without_tanh", _other(slope=False), "the derivative of tanh, 1 - tanh², is missing from the gradient."
         ),
         Mistake("summed", _other(by=lambda s: np.sum((s - 1) ** 2)), "take the mean over the examples, not the sum."),
+        Mistake(
+            "wrong_axis", _other(axis=0), "the length is taken over the examples; each example has its own: axis=1."
+        ),
+        Mistake(
+            "one_length", _other(axis=None), "this is one length for all examples together; each has its own: axis=1."
+        ),
+        Mistake(
+            "by_hidden",
+            _other(hidden=True),
+            "this is the gradient by what goes into tanh; one more step back, through w1, leads to x.",
+        ),
     ),
     withhold=AUTOGRAD,
     hints=(
@@ -620,6 +763,24 @@ class NoTanh(Coupling):
         return kept @ self.ws + self.bs, kept @ self.wt + self.bt
 
 
+class TanhOfBoth(Coupling):
+    def st(self, kept):
+        s, t = super().st(kept)
+        return s, np.tanh(t)
+
+
+class Remembered(Coupling):
+    """The inverse takes s and t from the last forward pass."""
+
+    def forward(self, x):
+        self.last = self.st(np.asarray(x)[:, : self.k])
+        return super().forward(x)
+
+    def inverse(self, y):
+        y = np.asarray(y)
+        return np.hstack([y[:, : self.k], self.undo(y[:, self.k :], *self.last)])
+
+
 def _coupling_cases(rng: np.random.Generator) -> Iterator[Case]:
     one, none = np.ones((1, 1)), np.zeros(1)
     yield steps(
@@ -667,6 +828,12 @@ coupling = Exercise(
         Mistake("one_for_all", OneLogDet, "each example has its own log-determinant: sum over its numbers only."),
         Mistake("no_exponential", NoExponential, "the factor is exp(s), which is never 0 or negative."),
         Mistake("no_tanh", NoTanh, "s is the tanh of its linear map."),
+        Mistake("tanh_of_both", TanhOfBoth, "only s has a tanh; t is its linear map as it is."),
+        Mistake(
+            "remembered",
+            Remembered,
+            "`inverse` takes s and t from the last `forward`; compute them again, from the part of y that was kept.",
+        ),
     ),
     withhold=(*(f"dlcourse.flow.{name}" for name in ("AffineCoupling", "RealNVP", "numerical_log_det")), *AUTOGRAD),
     hints=(
@@ -687,16 +854,16 @@ def mmd(x, y, h):
     return metrics.mmd(np.asarray(x), np.asarray(y), h)
 
 
-def _mmd(x, y, h, *, biased=False, two=2.0, cross=2.0, root=False, plain=False, minus=True):
+def _mmd(x, y, h, *, biased=False, two=2.0, cross=2.0, root=False, plain=False, minus=True, width=2, pairs=1.0, less=1):
     x, y = np.asarray(x, float), np.asarray(y, float)
 
     def kernel(a, b):
         d = np.linalg.norm(a[:, None] - b, axis=2)
-        return np.exp(-(d if plain else d**2) / (two * h * h))
+        return np.exp(-(d if plain else d**2) / (two * h**width))
 
     def within(a):
         k = kernel(a, a)
-        return k.mean() if biased else (k.sum() - minus * len(a)) / (len(a) * (len(a) - 1))
+        return k.mean() if biased else pairs * (k.sum() - minus * len(a)) / (len(a) * (len(a) - less))
 
     value = within(x) + within(y) - cross * kernel(x, y).mean()
     return np.sign(value) * np.sqrt(np.abs(value)) if root else value
@@ -737,6 +904,11 @@ mmd_exercise = Exercise(
         Mistake("cross_once", _mmd_with(cross=1.0), "the pairs across the two heaps count twice: k(x, y) and k(y, x)."),
         Mistake("no_half", _mmd_with(two=1.0), "the kernel is exp(-d² / (2 h²)); the 2 is missing."),
         Mistake("not_squared", _mmd_with(plain=True), "the distance in the kernel is squared."),
+        Mistake("h_not_squared", _mmd_with(width=1), "the h in the kernel is squared."),
+        Mistake("each_pair_once", _mmd_with(pairs=0.5), "i and j, and j and i, are two pairs: N (N - 1) in all."),
+        Mistake(
+            "all_pairs_counted", _mmd_with(less=0), "without the N pairs of a point and itself, N (N - 1) are left."
+        ),
         Mistake("root", _mmd_with(root=True), "MMD² is asked for, without the root; unbiased, it may be negative."),
     ),
     withhold=(
@@ -767,7 +939,7 @@ def _root(matrix):
     return vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
 
 
-def _fid(real, fake, *, ddof=1, means="squared", cross="root", factor=2.0):
+def _fid(real, fake, *, ddof=1, means="squared", cross="root", factor=2.0, rooted=False):
     real, fake = np.asarray(real, float), np.asarray(fake, float)
     a, b = (np.atleast_2d(np.cov(x, rowvar=False, ddof=ddof)) for x in (real, fake))
     d = real.mean(0) - fake.mean(0)
@@ -778,8 +950,14 @@ def _fid(real, fake, *, ddof=1, means="squared", cross="root", factor=2.0):
         "entries": np.trace(np.sqrt(np.abs(a @ b))),
         "none": np.trace(a @ b),
         "diagonals": np.sqrt(np.diag(a) * np.diag(b)).sum(),
+        "apart": np.trace(root @ _root(b)),
+        "symmetric": np.sqrt(np.maximum(np.linalg.eigvalsh(a @ b), 0)).sum(),
+        "singular": np.sqrt(np.linalg.svd(a @ b, compute_uv=False)).sum(),
+        "of the trace": np.sqrt(np.trace(a @ b)),
+        "negative": np.trace(_root(root @ b @ root)) if min(len(real), len(fake)) > a.shape[0] else np.nan,
     }[cross]
-    return first + np.trace(a) + np.trace(b) - factor * middle
+    value = first + np.trace(a) + np.trace(b) - factor * middle
+    return np.sqrt(np.maximum(value, 0)) if rooted else value
 
 
 def _fid_with(**settings) -> Callable:
@@ -803,7 +981,7 @@ fid_exercise = Exercise(
     points=3,
     reference=fid,
     cases=_fid_cases,
-    compare=Close(rtol=2e-4, atol=1e-5),
+    compare=Close(rtol=1e-3, atol=1e-5),
     mistakes=(
         Mistake("divided_by_n", _fid_with(ddof=0), "the covariances are to have N - 1 below, as np.cov has."),
         Mistake("length_of_means", _fid_with(means="length"), "the distance of the means is squared."),
@@ -823,6 +1001,34 @@ fid_exercise = Exercise(
             "only the variances are compared; the covariances count too.",
         ),
         Mistake("factor_2", _fid_with(factor=1.0), "the root counts twice."),
+        Mistake("rooted", _fid_with(rooted=True), "this is the distance; its square is asked for."),
+        Mistake(
+            "roots_apart",
+            _fid_with(cross="apart"),
+            "the root of a product is not the product of the roots: first multiply, then take the root.",
+        ),
+        Mistake(
+            "symmetric_only",
+            _fid_with(cross="symmetric"),
+            "Σ₁ Σ₂ is not symmetric, and eigvalsh reads one half of it only; take np.linalg.eigvals.",
+        ),
+        Mistake(
+            "singular_values",
+            _fid_with(cross="singular"),
+            "these are the singular values of Σ₁ Σ₂; as it is not symmetric, its eigenvalues are others.",
+        ),
+        Mistake(
+            "root_of_trace",
+            _fid_with(cross="of the trace"),
+            "this is the root of the trace; the trace of the root is asked for.",
+        ),
+        Mistake(
+            "negative_eigenvalue",
+            _fid_with(cross="negative"),
+            "with few examples some eigenvalues are 0, which rounding makes slightly negative, and their roots nan; "
+            "raise them to 0 first.",
+            when=lambda case, values: case.name.startswith("fewer") and bool(np.isnan(values[0])),
+        ),
     ),
     withhold=(*(f"dlcourse.metrics.{name}" for name in ("fid", "frechet_distance")),),
     hints=(

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import torch
+from scipy import linalg
 
 # --- gan.inverse ----------------------------------------------------------------------------------------------------
 
@@ -51,6 +52,26 @@ def draw_sorted(edges, counts, n, seed):
 
 def draw_smoothed_counts(edges, counts, n, seed):
     return draw_bins(edges, counts + 0.05 * counts.sum(), n, seed)
+
+
+def draw_shuffled_grid(edges, counts, n, seed):
+    u = np.random.default_rng(seed).permutation((np.arange(n) + 0.5) / n)
+    return np.interp(u, np.append(0, np.cumsum(counts)) / counts.sum(), edges)
+
+
+def draw_fixed_shares(edges, counts, n, seed):
+    """Each bin gets its share of the n numbers exactly, in place of by chance."""
+    rng = np.random.default_rng(seed)
+    each = np.floor(n * counts / counts.sum()).astype(int)
+    each[-1] += n - each.sum()
+    return rng.permutation(np.repeat(edges[:-1], each) + rng.random(n) * np.repeat(np.diff(edges), each))
+
+
+def draw_few_places(edges, counts, n, seed):
+    """A hundred places in each bin."""
+    rng = np.random.default_rng(seed)
+    bins = rng.choice(len(counts), size=n, p=counts / counts.sum())
+    return edges[bins] + rng.integers(0, 100, n) / 100 * (edges[bins + 1] - edges[bins])
 
 
 def draw_unseeded(edges, counts, n, seed):
@@ -356,6 +377,13 @@ def fid_torch(real, fake):
     return ((real.mean(0) - fake.mean(0)) ** 2).sum() + a.trace() + b.trace() - 2 * roots.sum()
 
 
+def fid_sqrtm(real, fake):
+    """As the published code has it; the root is complex where eigenvalues are 0 but for rounding."""
+    a, b = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (real, fake))
+    d = real.mean(0) - fake.mean(0)
+    return d @ d + np.trace(a + b - 2 * linalg.sqrtm(a @ b)).real
+
+
 def fid_nuclear(real, fake):
     """The trace of the root is the nuclear norm of the product of the two centred heaps."""
     x, y = (a - a.mean(0) for a in (real, fake))
@@ -387,11 +415,20 @@ ALTERNATIVES = {
     "gan.penalty": [penalty_loops, penalty_torch, penalty_differences],
     "gan.coupling": [CouplingLoops, CouplingTorch, CouplingFloat32],
     "gan.mmd": [mmd_loops, mmd_torch, mmd_triangles],
-    "gan.fid": [fid_eigenvalues, fid_torch, fid_nuclear],
+    "gan.fid": [fid_eigenvalues, fid_torch, fid_nuclear, fid_sqrtm],
 }
 
 WRONG = {
-    "gan.inverse": [draw_middles, draw_normal, draw_sorted, draw_smoothed_counts, draw_unseeded],
+    "gan.inverse": [
+        draw_middles,
+        draw_normal,
+        draw_sorted,
+        draw_smoothed_counts,
+        draw_unseeded,
+        draw_shuffled_grid,
+        draw_fixed_shares,
+        draw_few_places,
+    ],
     "gan.em": [em_nothing_learnt, em_underflow, em_weights_of_before],
     "gan.best": [0.8, 0.15, 1.6],
     "gan.losses": [losses_clipped, losses_least_squares, losses_wasserstein],
