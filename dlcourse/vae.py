@@ -202,7 +202,8 @@ def negative_elbo(
 ) -> torch.Tensor:  # fmt: skip
     """The VAE's loss: mean over the batch of ``-log p(x given z) + beta · KL``, in nats.
 
-    ``outputs`` are the VAE's. ``beta`` other than 1 is the β-VAE; the loss is then no bound on the likelihood.
+    ``outputs`` are the VAE's. ``beta`` other than 1 is the β-VAE; above 1, minus the loss is a looser bound on the
+    log-likelihood than the ELBO, below 1 it need not be one.
     """
     logits, mu, logvar = outputs
     return (beta * gaussian_kl(mu, logvar) - _log_pixels(logits, x, noise)).mean()
