@@ -280,18 +280,7 @@ def play(
     Source: Goodfellow and others (2014), algorithm 1, with one step of the discriminator; the noise, Sønderby and
     others (2017), arXiv:1610.04490, section 4; the mean, Yazıcı and others (2019), arXiv:1806.04498.
     """
-    if discriminator.sizes[0] != generator.sizes[-1] or discriminator.sizes[-1] != 1:
-        raise ValueError(
-            f"discriminator has sizes {discriminator.sizes}; expected ({generator.sizes[-1]}, ..., 1), "
-            f"since the generator has {generator.sizes[-1]} outputs"
-        )
-    if loss not in GENERATOR_LOSSES:
-        raise ValueError(f"loss is {loss!r}; expected one of {', '.join(GENERATOR_LOSSES)}")
-    if steps < 1 or batch_size < 1 or blur < 0 or not 0 < average <= 1:
-        raise ValueError(
-            f"steps is {steps}, batch_size {batch_size}, blur {blur} and average {average}; expected at least 1, at "
-            "least 1, at least 0 and a part above 0 up to 1"
-        )
+    _check_game(generator, discriminator, steps, batch_size, loss, blur, average)
     loss_forward, loss_backward = GENERATOR_LOSSES[loss]
     last = copy.deepcopy(generator)
     game = Game(copy.deepcopy(generator), last)
@@ -323,6 +312,21 @@ def play(
         p[...] = s / counted
     game.generators = np.array(kept) if keep else None
     return game
+
+
+def _check_game(generator, discriminator, steps, batch_size, loss, blur, average) -> None:
+    if discriminator.sizes[0] != generator.sizes[-1] or discriminator.sizes[-1] != 1:
+        raise ValueError(
+            f"discriminator has sizes {discriminator.sizes}; expected ({generator.sizes[-1]}, ..., 1), "
+            f"since the generator has {generator.sizes[-1]} outputs"
+        )
+    if loss not in GENERATOR_LOSSES:
+        raise ValueError(f"loss is {loss!r}; expected one of {', '.join(GENERATOR_LOSSES)}")
+    if steps < 1 or batch_size < 1 or blur < 0 or not 0 < average <= 1:
+        raise ValueError(
+            f"steps is {steps}, batch_size {batch_size}, blur {blur} and average {average}; expected at least 1, at "
+            "least 1, at least 0 and a part above 0 up to 1"
+        )
 
 
 def _discriminate(discriminator: MLP, optimiser: optim.Optimiser, real: np.ndarray, fake: np.ndarray) -> float:
