@@ -500,8 +500,9 @@ def quantised(z, codes, commitment, dq):
 
 
 def _vq(z, codes, commitment, dq, *, straight=True, to_codes=False, swap=False, per=None, last=False, farthest=False,
-        by_product=False, only_codes=False, sign=1.0, stopped=True):  # fmt: skip
-    distance = -z @ codes.T if by_product else ((z[:, None] - codes) ** 2).sum(axis=2)
+        by_product=False, by_sum=False, only_codes=False, sign=1.0, stopped=True):  # fmt: skip
+    difference = z[:, None] - codes
+    distance = -z @ codes.T if by_product else (np.abs(difference) if by_sum else difference**2).sum(axis=2)
     k = (-distance if farthest else distance).argmin(axis=1)
     q = codes[k]
     per = z.size if per is None else per(z)
@@ -550,6 +551,8 @@ def _vq_cases(rng: np.random.Generator) -> Iterator[Case]:
     yield case("vectors on their codes", codes[[3, 0, 0]], codes, 0.25, rng.normal(size=(3, 3)))
     yield case("a long code is near in angle only", np.array([[1.0, 0.9], [0.2, 1.1]]),
                np.array([[1.0, 0.0], [9.0, 9.5]]), 0.25, rng.normal(size=(2, 2)))  # fmt: skip
+    yield case("near by the squares, not by the sum or the largest", np.array([[0.0, 0.0], [10.0, 0.0]]),
+               np.array([[2.0, 2.0], [0.0, 3.0], [10.0, 3.0], [12.5, 2.5]]), 0.25, rng.normal(size=(2, 2)))  # fmt: skip
 
 
 vq = Exercise(
@@ -601,6 +604,7 @@ vq = Exercise(
         Mistake(
             "by_product", _vq_with(by_product=True), "nearest means the smallest distance, not the largest product."
         ),
+        Mistake("by_sum", _vq_with(by_sum=True), "the distance is Euclidean: add squares, not absolute values."),
         Mistake("turned_round", _vq_with(sign=-1.0), "q and loss are right; their gradients point the wrong way."),
     ),
     withhold=(*_HOME, *_NETWORKS, *AUTOGRAD, *AUTODIFF),
