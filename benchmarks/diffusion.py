@@ -167,8 +167,8 @@ def digits():
 
 NETS = {
     "MLP": (lambda seed: denoiser.MLPDenoiser((1, 8, 8), 192, 3, classes=10, seed=seed), 1500, 2e-3),
-    "U-Net": (lambda seed: denoiser.UNetDenoiser(1, 16, 1, classes=10, seed=seed), 1000, 3e-3),
-    "DiT": (lambda seed: denoiser.DiT(8, 4, 64, 3, 4, classes=10, seed=seed), 1000, 3e-3),
+    "U-Net": (lambda seed: denoiser.UNetDenoiser(1, 16, 1, classes=10, seed=seed), 500, 3e-3),
+    "DiT": (lambda seed: denoiser.DiT(8, 2, 64, 3, 4, classes=10, seed=seed), 500, 2e-3),
 }
 
 
