@@ -97,17 +97,20 @@ class _Contrast:
         partner = np.arange(2 * N) ^ 1 if "neighbours" in s else np.roll(np.arange(2 * N), N)
         rows = np.arange(2 * N)
         top = 0.0 if "overflows" in s else scores.max(axis=1, keepdims=True)
-        with np.errstate(over="ignore", invalid="ignore"):
+        empty = (0.0, 1.0)  # the softmax and the sum where nothing is left
+        if "itself_on_top" in s:
+            top, empty = np.full((2 * N, 1), 1 / temperature), (np.nan, 0.0)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             raised = np.exp(scores - top)
             if "without_partner" in s:
                 raised[rows, partner] = 0
             total = raised.sum(axis=1, keepdims=True)
-            softmax = np.divide(raised, total, out=np.zeros_like(raised), where=total != 0)
-            spread = np.log(np.where(total > 0, total, 1.0)) + top
+            softmax = np.divide(raised, total, out=np.full_like(raised, empty[0]), where=total != 0)
+            spread = np.log(np.where(total > 0, total, empty[1])) + top
         counted = N if "half" in s else 2 * N
         weight = 1.0 if "sum" in s else 1 / counted
         loss = weight * np.sum((spread.ravel() - scores[rows, partner])[:counted])
-        ds = weight * (softmax - np.eye(2 * N)[partner])
+        ds = (1 if "gradient_of_sum" in s else weight) * (softmax - np.eye(2 * N)[partner])
         ds[counted:] = 0
         du = (ds if "one_side" in s else ds + ds.T) @ u
         du = du * temperature if "times" in s else du if "temperature_lost" in s else du / temperature
@@ -130,6 +133,10 @@ def _contrast_cases(rng: np.random.Generator) -> Iterator[Case]:
         yield case(f"{N} images, {D} features, temperature {tau}", z1, z1 + rng.normal(size=(N, D)), tau)
     z1 = rng.normal(size=(4, 3))
     yield case("a low temperature", z1, z1 + 0.1 * rng.normal(size=(4, 3)), 0.001)
+    # No view is near another: a row's largest score is far below that of the view with itself.
+    angles = np.deg2rad(rng.uniform(0, 360) + np.array([0, 95, 215, 60, 290, 150]))
+    z = np.stack([np.cos(angles), np.sin(angles)], axis=1) * rng.uniform(0.5, 2, (6, 1))
+    yield case("a low temperature, and no view near another", z[:3], z[3:], 0.0005)
 
 
 contrast = Exercise(
@@ -181,6 +188,16 @@ contrast = Exercise(
             "not_across",
             _Contrast(not_across=True),
             "the loss is right; a step along z does not change u: take away the part of du along u.",
+        ),
+        Mistake(
+            "gradient_of_sum",
+            _Contrast(gradient_of_sum=True),
+            "the loss is right; its gradient lacks the 1 / 2N of the mean.",
+        ),
+        Mistake(
+            "itself_on_top",
+            _Contrast(itself_on_top=True),
+            "take each row's largest score without the view itself: where all others are far below, every exp is 0.",
         ),
         Mistake(
             "overflows",
@@ -499,7 +516,11 @@ class _Gradient:
             gains = slips["gains"](rewards, gamma)
         else:
             gains = policy.discounted_returns(rewards, gamma)
-        weights = gains - (0 if "no_baseline" in slips else gains.mean())
+        weights = gains - (0 if "no_baseline" in slips else (rewards if "of_rewards" in slips else gains).mean())
+        if "standardised" in slips:
+            weights = weights / (gains.std() + 1e-8)
+        if "from_start" in slips:
+            weights = weights * gamma ** np.arange(T)
         scores = x @ w
         axis = 0 if "over_time" in slips else 1
         with np.errstate(over="ignore", invalid="ignore"):
@@ -582,6 +603,17 @@ returns = Exercise(
             "G[t] contains r[t], the reward for this very action.",
         ),
         Mistake("no_baseline", _Gradient(no_baseline=True), "subtract the baseline, the mean of the returns."),
+        Mistake(
+            "baseline_of_rewards",
+            _Gradient(of_rewards=True),
+            "the baseline is the mean of the returns, not of the rewards.",
+        ),
+        Mistake("standardised", _Gradient(standardised=True), "only subtract the mean; do not divide by a deviation."),
+        Mistake(
+            "discounted_twice",
+            _Gradient(from_start=True),
+            "each moment counts alike: the discount is in the returns, and no γ^t stands before them.",
+        ),
         Mistake("wrong_sign", _Gradient(times=-1), "this is the gradient of a loss; what is asked for points uphill."),
         Mistake("mean", _Gradient(mean=True), "this is the mean over the moments; the sum is asked for."),
         Mistake(
@@ -619,9 +651,12 @@ class _Adjoint:
     def __call__(self, w, y0, dy, end, steps):
         w, y, a = np.asarray(w, dtype=float), np.asarray(y0, dtype=float), np.asarray(dy, dtype=float)
         h, s = end / steps, self.slips
+        track = [y]
         for _ in range(steps):
-            (y,) = self.step(lambda z: [np.tanh(z[0] @ w)], [y], h)
-        out = y
+            track += self.step(lambda z: [np.tanh(z[0] @ w)], track[-1:], h)
+        out = y = track[-1]
+        if "kept" in s:
+            return out, *_through_the_steps(w, track[:-1], a, h)
 
         def back(z):
             y, a = z[0], z[1]
@@ -644,10 +679,29 @@ class _Adjoint:
         if "euler" in self.slips:
             return moved(k1, h)
         k2 = f(moved(k1, h / 2))
-        k3 = f(moved(k2, h / 2))
+        if "midpoint" in self.slips:
+            return moved(k2, h)
+        k3 = f(moved(k1 if "third_from_first" in self.slips else k2, h / 2))
         k4 = f(moved(k3, h))
         mean = [(p + 2 * q + 2 * r + t) / 6 for p, q, r, t in zip(k1, k2, k3, k4, strict=True)]
         return moved(mean, h)
+
+
+def _through_the_steps(w, track, a, h):
+    """The chain rule through the kept steps: the gradients for the first state and for w."""
+    dw = np.zeros_like(w)
+    for y in reversed(track):
+        at, slopes = [], []
+        for c in (0, 0.5, 0.5, 1):
+            at.append(y + h * c * slopes[-1] if slopes else y)
+            slopes.append(np.tanh(at[-1] @ w))
+        through, carried = a, 0
+        for i, share, c in ((3, 1, 1), (2, 2, 0.5), (1, 2, 0.5), (0, 1, 0)):
+            inner = (h / 6 * share * a + carried) * (1 - slopes[i] ** 2)
+            dw += np.outer(at[i], inner)
+            through, carried = through + w @ inner, h * c * (w @ inner)
+        a = through
+    return a, dw
 
 
 adjoint_solve = _Adjoint()
@@ -662,6 +716,10 @@ def _adjoint_cases(rng: np.random.Generator) -> Iterator[Case]:
         yield case(f"{D} numbers until {end}", w, y0, dy, end, 60)
     w = np.array([[0.0, 1.0], [-1.0, 0.0]])
     yield case("a swing", w, rng.normal(size=2), rng.normal(size=2), 3.0, 100)
+    # With few steps the rule shows: other rules, other numbers of steps and kept states give other numbers.
+    turn = np.deg2rad(rng.uniform(0, 360))
+    y0, dy = np.array([np.cos(turn), np.sin(turn)]), np.array([1.0, -0.5])
+    yield case("a swing in three steps", np.array([[0.5, 1.5], [-1.5, 0.25]]), y0, dy, 1.5, 3)
 
 
 adjoint = Exercise(
@@ -675,6 +733,17 @@ adjoint = Exercise(
     compare=Close(rtol=2e-4, atol=1e-5),
     mistakes=(
         Mistake("euler", _Adjoint(euler=True), "this is Euler's rule; its error is too large. Take the four slopes."),
+        Mistake("midpoint", _Adjoint(midpoint=True), "this rule takes two slopes; take the classical one with four."),
+        Mistake(
+            "third_from_first",
+            _Adjoint(third_from_first=True),
+            "the third slope is taken where the second leads: at y + h / 2 · k2.",
+        ),
+        Mistake(
+            "kept",
+            _Adjoint(kept=True),
+            "this is the chain rule through kept steps; solve y back from its end, together with a and g.",
+        ),
         Mistake("wrong_sign", _Adjoint(sign=True), "da/dt = -w (a tanh'): the sign of da/dt is the other one."),
         Mistake(
             "not_transposed",
