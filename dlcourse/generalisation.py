@@ -3,7 +3,7 @@
     y_random = random_labels(y, share=1.0, n_classes=10, rng=rng)     # nothing to learn, and learned
     x_mixed = shuffle_pixels(x, rng)                                  # one order of pixels for all images
     run = memorise(x, y_random, x_test, y_test, seed=0)               # training and test error, epoch by epoch
-    x, y = parity(1000, bits=30, used=5, rng=rng)                     # a rule of one line that no gradient finds
+    x, y = parity(1000, bits=30, used=5, rng=rng)                     # a rule of one line, hard for gradients
 
 Sources: Zhang, Bengio, Hardt, Recht and Vinyals, Understanding deep learning requires rethinking generalization, ICLR
 (2017), arXiv:1611.03530; Shalev-Shwartz, Shamir and Shammah, Failures of gradient-based deep learning, ICML (2017),
