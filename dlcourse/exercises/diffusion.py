@@ -75,6 +75,10 @@ def _noisy(a: Callable, s: Callable, shift: int = 1, single: bool = False) -> Ca
     return wrong
 
 
+def _one_step_early(x0, t, noise, betas):
+    return noisy(x0, t, noise, np.concatenate([[0.0], betas]))
+
+
 def _same_time(x0, t, noise, betas):
     return noisy(x0, np.full_like(t, t[0] if len(t) else 1), noise, betas)
 
@@ -124,6 +128,10 @@ forward = Exercise(
             "t counts from 1: the first step's β is betas[0].",
         ),
         Mistake(
+            "one_step_early", _one_step_early,
+            "this is x at time t − 1; if your array of ᾱ begins with ᾱ_0 = 1, then ᾱ_t is its entry t.",
+        ),
+        Mistake(
             "one_time_for_all", _same_time, "each example has a time of its own: ᾱ is an array with one number each."
         ),
     ),
@@ -157,6 +165,10 @@ def _cosine(T, offset=0.008, *, power=2, capped=True, divided=True):
     return np.concatenate([[1.0], np.cumprod(1 - betas)])
 
 
+def _limit_on_the_product(T, offset=0.008):
+    return np.maximum(_cosine(T, offset, capped=False), 0.001)
+
+
 def _cosine_with(**options) -> Callable:
     return lambda T, offset=0.008: _cosine(T, offset, **options)
 
@@ -183,6 +195,10 @@ schedule = Exercise(
         Mistake("not_capped", _cosine_with(capped=False), "no β may be above 0.999: the last ᾱ is too small."),
         Mistake(
             "not_divided", _cosine_with(capped=False, divided=False), "ᾱ_0 is 1: divide by the curve's value at t = 0."
+        ),
+        Mistake(
+            "limit_on_the_product", _limit_on_the_product,
+            "the limit is for each β, before they are multiplied up; it is not one for ᾱ.",
         ),
         Mistake("not_squared", _cosine_with(power=1), "the cosine is squared."),
         Mistake("no_offset", lambda T, offset=0.008: cosine(T, 0.0), "the offset plays no part."),
@@ -326,11 +342,19 @@ def _back(noise, xt, t, betas, z, *, last=False, variance="posterior", root=True
         "right": lambda: (xt - beta / np.sqrt(1 - bar) * noise) / np.sqrt(1 - beta),
         "no_root": lambda: (xt - beta / (1 - bar) * noise) / np.sqrt(1 - beta),
         "not_divided": lambda: xt - beta / np.sqrt(1 - bar) * noise,
+        "stretched_twice": lambda: (xt - beta / np.sqrt(1 - bar) * noise) / (1 - beta),
         "whole": lambda: (xt - np.sqrt(beta) * noise) / np.sqrt(1 - beta),
         "x0": lambda: x0,
     }[mean]()
     var = {"posterior": beta * (1 - before) / (1 - bar), "beta": beta if t > 1 or last else 0.0, "none": 0.0}[variance]
     return out + (np.sqrt(var) if root else var) * z
+
+
+def _wraps_round(noise, xt, t, betas, z):
+    bars = np.cumprod(1 - np.asarray(betas, np.float64))
+    beta, bar, before = betas[t - 1], bars[t - 1], bars[t - 2]
+    mean = (xt - beta / np.sqrt(1 - bar) * noise) / np.sqrt(1 - beta)
+    return mean + np.sqrt(beta * (1 - before) / (1 - bar)) * z
 
 
 def _back_with(**options) -> Callable:
@@ -376,6 +400,14 @@ step = Exercise(
             "not_stretched", _back_with(mean="not_divided"), "the mean is divided by √(1 − β_t), as the step shrank x."
         ),
         Mistake(
+            "stretched_twice", _back_with(mean="stretched_twice"),
+            "the mean is divided by √(1 − β_t), a root, not by 1 − β_t.",
+        ),
+        Mistake(
+            "wraps_round", _wraps_round,
+            "right but for t = 1: there ᾱ_{t−1} is ᾱ_0 = 1, and an index of −1 is the last entry of the array.",
+        ),
+        Mistake(
             "all_the_noise", _back_with(mean="whole"),
             "ε is the noise of all t steps together; this takes it for that of the last step, √β_t ε.",
         ),
@@ -404,7 +436,7 @@ step = Exercise(
 class Sampler:
     """The reference."""
 
-    shrunk, widened, shares, sign = True, True, True, 1
+    shrunk, widened, shares, sign, axes = True, True, True, 1, None
 
     def __init__(self, weights, means, variances, bars):
         self.mixture = tuple(np.asarray(a, np.float64) for a in (weights, means, variances))
@@ -415,7 +447,9 @@ class Sampler:
         bar = self.bars[int(t)]
         m = np.sqrt(bar) * means if self.shrunk else means
         v = bar * variances + 1 - bar if self.widened else variances + 1 - bar
-        logs = np.log(weights) - x.shape[1] / 2 * np.log(v) - ((x[:, None] - m) ** 2).sum(axis=2) / (2 * v)
+        logs = (
+            np.log(weights) - (self.axes or x.shape[1]) / 2 * np.log(v) - ((x[:, None] - m) ** 2).sum(axis=2) / (2 * v)
+        )
         share = np.exp(logs - logs.max(axis=1, keepdims=True))
         share = share / share.sum(axis=1, keepdims=True) if self.shares else np.ones_like(share) * weights
         score = ((share / v)[:, :, None] * (m - x[:, None])).sum(axis=1)
@@ -444,6 +478,26 @@ class NotWidened(Sampler):
 
 class PriorShares(Sampler):
     shares = False
+
+
+class Underflow(Sampler):
+    def noise(self, x, t):
+        (weights, means, variances), bar = self.mixture, self.bars[int(t)]
+        m, v = np.sqrt(bar) * means, bar * variances + 1 - bar
+        away = m - x[:, None]
+        p = weights * v ** (-x.shape[1] / 2) * np.exp(-(away**2).sum(axis=2) / (2 * v))
+        with np.errstate(invalid="ignore"):
+            share = p / p.sum(axis=1, keepdims=True)
+        return -np.sqrt(1 - bar) * ((share / v)[:, :, None] * away).sum(axis=1)
+
+
+class OneAxis(Sampler):
+    axes = 1
+
+
+class NoWeights(Sampler):
+    def __init__(self, weights, means, variances, bars):
+        super().__init__(np.ones(len(weights)), means, variances, bars)
 
 
 class SignTurned(Sampler):
@@ -529,6 +583,14 @@ sampler = Exercise(
             "shares_of_the_start", PriorShares,
             "which bump x is from depends on x: weigh with p(k | x), not with the weights alone.",
         ),
+        Mistake(
+            "underflow", Underflow,
+            "far from every bump all densities are 0, and 0/0 is no number: take logs, less their largest, before exp.",
+        ),
+        Mistake(
+            "one_axis", OneAxis, "the density of N(m, u I) in D dimensions has the factor u^(−D/2), not u^(−1/2)."
+        ),
+        Mistake("no_weights", NoWeights, "p(k | x) is w_k N(x; mean_k, u_k), divided by the sum of these over all k."),
         Mistake("sign", SignTurned, "ε = −√(1 − ᾱ_t) · score: noise leads away from the data, the score towards it."),
         Mistake("score", Score, "`noise` returns the score; ε = −√(1 − ᾱ_t) · score."),
         Mistake("one_back", AlwaysOneBack, "from t it goes to the next of `times`, which may be several steps away."),
@@ -642,7 +704,7 @@ def ancestral(x, weights, means, variances, bars, seed):
     return _ancestral(x, weights, means, variances, bars, seed)
 
 
-def _ancestral(x, weights, means, variances, bars, seed, *, variance="posterior", deaf=False):
+def _ancestral(x, weights, means, variances, bars, seed, *, variance="posterior", deaf=False, prior=False):
     rng = np.random.default_rng(seed)
     if deaf:
         k = rng.choice(len(weights), len(x), p=weights)
@@ -653,7 +715,7 @@ def _ancestral(x, weights, means, variances, bars, seed, *, variance="posterior"
         v, m = bar * variances + 1 - bar, np.sqrt(bar) * means
         logs = np.log(weights) - np.log(v) / 2 - (x[:, None] - m) ** 2 / (2 * v)
         share = np.exp(logs - logs.max(axis=1, keepdims=True))
-        share /= share.sum(axis=1, keepdims=True)
+        share = weights * np.ones_like(share) if prior else share / share.sum(axis=1, keepdims=True)
         noise = -np.sqrt(1 - bar) * (share * (m - x[:, None]) / v).sum(axis=1)
         beta = 1 - bar / before
         x = (x - beta / np.sqrt(1 - bar) * noise) / np.sqrt(1 - beta)
@@ -680,17 +742,14 @@ def _fault(case: Case, values: list) -> tuple[str, str] | None:
     for value in values:
         if np.shape(value) != x.shape:
             return "form", f"shape is {np.shape(value)}, expected {x.shape}: one sample for each x_T"
-    values = [np.asarray(value, np.float64) for value in values]
-    if len(values) > 1 and np.array_equal(values[0], values[1]):
-        return "same", "two seeds gave the same samples"
-    secret = case.secret
+    values, secret = [np.asarray(value, np.float64) for value in values], case.secret
     if "share" in secret:
         found = float(np.mean(values[0] > 0))
         if abs(found - secret["share"]) > OFF:
             return "share", f"{found:.3f} of the samples are above 0, expected {secret['share']:.2f} ± {OFF}"
         return None
     a, b, c = secret["line"]
-    for value in values:
+    for value in values[:2]:
         rest = (value - a * x - b) / np.sqrt(c)
         if np.abs(rest).max() > 1e4:
             return "far", "there are samples far from any bump"
@@ -702,6 +761,10 @@ def _fault(case: Case, values: list) -> tuple[str, str] | None:
         if not LOW < size < HIGH:
             kind = "narrow" if size < LOW else "wide"
             return kind, f"given x_T, the variance of x_0 is {size:.2f} times what the sampler's steps give"
+    if np.array_equal(values[0], values[1]):
+        return "same", "two seeds gave the same samples"
+    if not np.allclose(values[0], values[2]):
+        return "unseeded", "the same seed, twice, gave two sets of samples"
     return None
 
 
@@ -719,8 +782,9 @@ def _draw_cases(rng: np.random.Generator) -> Iterator[Case]:
         bars = np.concatenate([[1.0], np.cumprod(1 - np.sort(rng.uniform(0.2, 0.5, T)))])
         mean, variance, x = float(rng.uniform(-1, 1)), float(rng.uniform(0.3, 0.6)), rng.standard_normal(N_LINE)
         bump = np.ones(1), np.array([mean]), np.array([variance])
-        twice = [(x, *bump, bars, int(seed)) for seed in rng.choice(2**31, 2, replace=False)]
-        yield calls(f"one bump, {T} steps", twice, secret={"line": line(mean, variance, bars)})
+        one, other = rng.choice(2**31, 2, replace=False).tolist()
+        thrice = [(x, *bump, bars, seed) for seed in (one, other, one)]
+        yield calls(f"one bump, {T} steps", thrice, secret={"line": line(mean, variance, bars)})
     places = np.array([-0.75, 0.75])
     pixel = np.array([0.7, 0.3]), places, np.array([0.01, 0.01])
     unequal = np.array([0.6, 0.4]), places, np.array([0.01, 0.5])
@@ -755,17 +819,35 @@ draw = Exercise(
         Mistake(
             "nothing_drawn", lambda *a: _ancestral(*a, variance="none"),
             "too little spread: √variance · z is added in every step but the last.",
-            when=_fault_is("narrow", "same"),
+            when=_fault_is("narrow"),
         ),
         Mistake(
             "larger_variance", lambda *a: _ancestral(*a, variance="beta"),
-            "too much spread: the variance of a step is β_t (1 − ᾱ_{t−1}) / (1 − ᾱ_t), which is 0 at t = 1.",
+            "too much spread: the variance of a step is β_t (1 − ᾱ_{t−1}) / (1 − ᾱ_t), which is 0 at t = 1, and each "
+            "step draws a new z: make the generator once, before the loop.",
             when=_fault_is("wide"),
         ),
         Mistake(
             "not_from_the_noise", lambda *a: _ancestral(*a, deaf=True),
-            "the samples do not depend on x_T as they should: start from the x that is given and go back step by step.",
+            "the samples do not depend on x_T as they should: start from the x that is given, go back step by "
+            "step from T to 1, and draw one z for each sample.",
             when=_fault_is("elsewhere"),
+        ),
+        Mistake(
+            "one_seed", lambda *a: _ancestral(*a[:5], 0),
+            "`seed` is ignored: another seed gives other samples.",
+            when=_fault_is("same"),
+        ),
+        Mistake(
+            "no_seed", lambda *a: _ancestral(*a[:5], None),
+            "the samples cannot be repeated: make the generator from `seed`, np.random.default_rng(seed).",
+            when=_fault_is("unseeded"),
+        ),
+        Mistake(
+            "shares", lambda *a: _ancestral(*a, prior=True),
+            "one bump is right, two are not: look at p(k | x), which is w_k N(x; m, v) divided by its sum over k, "
+            "where N(x; m, v) has the factor 1/√v.",
+            when=_fault_is("share"),
         ),
     ),
     withhold=OURS,

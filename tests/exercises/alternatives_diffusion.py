@@ -331,8 +331,22 @@ def draw_uniform_noise(x, weights, means, variances, bars, seed):
     return draw_ddim(x, weights, means, variances, bars, seed) + 0.2 * np.random.default_rng(seed).random(len(x))
 
 
-def draw_one_seed(x, weights, means, variances, bars, seed):
-    return draw_posterior(x, weights, means, variances, bars, 5)
+def _draw_with(z):
+    """DDPM with noise from ``z(seed, shape, t)``."""
+
+    def draw(x, weights, means, variances, bars, seed):
+        sampler = SamplerTorch(weights, np.reshape(means, (-1, 1)), variances, bars)
+        for t in range(len(bars) - 1, 0, -1):
+            noise = sampler.noise(x[:, None], t).numpy()[:, 0]
+            x = step_posterior(noise, x, t, 1 - bars[1:] / bars[:-1], z(seed, x.shape, t))
+        return x
+
+    return draw
+
+
+draw_same_z = _draw_with(lambda seed, shape, t: np.random.default_rng(seed).standard_normal(shape))
+draw_one_z = _draw_with(lambda seed, shape, t: np.random.default_rng([seed, t]).standard_normal())
+draw_from_t = _draw_with(lambda seed, shape, t: np.random.default_rng(t).standard_normal(shape))
 
 
 def draw_one_sample(x, weights, means, variances, bars, seed):
@@ -362,5 +376,13 @@ WRONG = {
     "diffusion.step": [step_no_shrink, step_deviation_of_next, step_noise_added],
     "diffusion.sampler": [SamplerSharesWithoutWidth, SamplerNearest, SamplerLastForgotten],
     "diffusion.guidance": [guided_to_zero, guided_clipped_noise, guided_between_0_and_1],
-    "diffusion.draw": [draw_ddim, draw_uniform_noise, draw_one_seed, draw_one_sample, draw_without_weights],
+    "diffusion.draw": [
+        draw_ddim,
+        draw_uniform_noise,
+        draw_same_z,
+        draw_one_z,
+        draw_from_t,
+        draw_one_sample,
+        draw_without_weights,
+    ],
 }

@@ -115,5 +115,14 @@ def test_samples_straight_from_the_mixture_fail_even_where_their_share_is_right(
     exercise = exercises.get("diffusion.draw")
     case = exercise.make_cases(0)[0]
     rng = np.random.default_rng(0)
-    value = [rng.normal(call.args[2][0], call.args[3][0] ** 0.5, len(call.args[0])) for call in case.calls]
-    assert exercise.compare(case, value, None) is not None
+    value = [rng.normal(call.args[2][0], call.args[3][0] ** 0.5, len(call.args[0])) for call in case.calls[:2]]
+    assert exercise.compare(case, [*value, value[0]], None) is not None
+
+
+def test_a_seed_repeats_its_samples_and_another_does_not():
+    exercise = exercises.get("diffusion.draw")
+    case = exercise.make_cases(0)[0]
+    one, other, again = (specification.ancestral(*call.args) for call in case.calls)
+    assert exercise.compare(case, [one, other, again], None) is None
+    assert "two seeds" in exercise.compare(case, [one, one, one], None)
+    assert "same seed" in exercise.compare(case, [one, other, other], None)
