@@ -65,7 +65,6 @@ def colab(tmp_path_factory) -> Path:
         "scipy",
         "scikit-learn",
         "gymnasium",
-        "pynndescent",
         "tqdm",
         "platformdirs",
         "ipykernel",
