@@ -1,5 +1,6 @@
 """The tables of chapter 18: they name what they compare, and measure what they say."""
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -63,3 +64,13 @@ def test_the_judge_reads_real_digits_and_they_cover_each_other():
 )
 def test_tables_have_their_rows(table, count):
     assert len(rows(table())) == count
+
+
+@pytest.mark.skipif(not benchmark.data.cached("mnist"), reason="MNIST is not on this machine")
+def test_mnist_s_run_works_at_a_small_size(monkeypatch):
+    whole = benchmark.data.load("mnist")
+    few = {name: getattr(whole, name)[:200] for name in ("x_train", "y_train", "x_test", "y_test")}
+    monkeypatch.setattr(benchmark.data, "load", lambda name: dataclasses.replace(whole, **few))
+    monkeypatch.setattr(benchmark, "FULL", True)
+    (row,) = rows(benchmark.mnist(updates=2, epochs=1, batch_size=16, n=20, steps=4))
+    assert row[0] == "U-Net, width 32" and row[1].endswith("% (one seed)") and 0 <= float(row[2].rstrip("%")) <= 100
