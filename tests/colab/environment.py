@@ -42,5 +42,6 @@ def execute(python: Path, path: Path, wheel: Path) -> nbformat.NotebookNode:
     kept = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "DLCOURSE_DATA")}
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, km=manager, timeout=300, resources={"metadata": {"path": str(path.parent)}})
-    client.execute(env={**kept, "DLCOURSE_SOURCE": str(wheel), "DLCOURSE_DATA": str(path.parent / "data")})
+    environment = {**kept, "DLCOURSE_SOURCE": str(wheel), "DLCOURSE_DATA": str(path.parent / "data")}
+    client.execute(cleanup_kc=True, env=environment)  # else the kernel would stay, as the manager is ours
     return notebook
