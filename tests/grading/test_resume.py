@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from nbgrader.api import Gradebook
 from sqlalchemy import create_engine, text
@@ -154,12 +155,12 @@ def test_killed_while_a_submission_runs_it_leaves_no_process_and_goes_on(tmp_pat
     until = time.monotonic() + 120
     while len(results(url)) < 2 and time.monotonic() < until:
         time.sleep(0.05)
-    family = descendants(process.pid)
+    family = psutil.Process(process.pid).children(recursive=True)
     process.kill()
     process.communicate()
     assert len(family) >= 2
     until = time.monotonic() + 60  # a worker looks for its parent after the submission that it is at
-    while (alive := [pid for pid in family if is_alive(pid)]) and time.monotonic() < until:
+    while (alive := [child.pid for child in family if is_alive(child)]) and time.monotonic() < until:
         time.sleep(0.1)
     assert not alive
     before = results(url)
@@ -177,20 +178,12 @@ def test_killed_while_a_submission_runs_it_leaves_no_process_and_goes_on(tmp_pat
     assert rows["half-right"].score > 0
 
 
-def is_alive(pid: int) -> bool:
-    """Whether it still runs: in a container whose first process reaps nobody, what has ended stays listed as ``Z``."""
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs: where the first process of a container reaps nobody, what has ended stays a zombie."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except (FileNotFoundError, ProcessLookupError):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-
-
-def descendants(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *descendants(child)]
-    return found
 
 
 def run(course: Path, url: str, **options) -> list[tuple[str, batch.Row]]:
